@@ -2,8 +2,12 @@
  * Settings: one table tells the name, type, range, default and meaning of each. From it they are parsed,
  * checked, printed and documented, so that these cannot disagree.
  *
- * A file is INI (libinih): [section], name = value, comments after ; or # at the start of a line. Values with units: durations
- * (`500ms`, `5s`, `2m`, `1h`; a bare number is seconds), sizes (`64K`, `16M`, `1G`, powers of 1024; a bare number is bytes).
+ * A file is INI (libinih): [section], NAME = VALUE or NAME: VALUE, each on a line of at most 197 bytes.
+ * A ; or # that begins a line makes it a comment, of any length; a ; behind a blank begins one in any
+ * line, so no value can hold that. A byte order mark at the start of the file is skipped.
+ *
+ * Durations: 500ms, 5s, 2m, 1h; a bare number is seconds. Sizes: 64K, 16M, 1G, powers of 1024; a bare
+ * number is bytes.
  */
 #ifndef ESBRIDGE_BASE_SETTINGS_H
 #define ESBRIDGE_BASE_SETTINGS_H
@@ -14,52 +18,65 @@
 #include <stdio.h>
 
 enum setting_type {
-	SETTING_TEXT,      /* char *, allocated; "" where nothing is set */
-	SETTING_SECRET,    /* the same, printed as (set) or (not set), wiped when freed */
-	SETTING_BOOL,      /* bool: yes, no, true, false, on, off */
-	SETTING_INTEGER,   /* int64_t */
-	SETTING_DURATION,  /* int64_t, milliseconds */
-	SETTING_SIZE,      /* int64_t, bytes */
-	SETTING_MODE,      /* int64_t, an octal file mode */
-	SETTING_CHOICE,    /* int64_t, the index of a word in `choices` */
+	SETTING_TEXT,     /* char *, allocated; "" where nothing is set */
+	SETTING_SECRET,   /* the same, printed as (set) or (not set), wiped when freed */
+	SETTING_BOOL,     /* bool: yes, no, true, false, on, off */
+	SETTING_INTEGER,  /* int64_t */
+	SETTING_DURATION, /* int64_t, milliseconds */
+	SETTING_SIZE,     /* int64_t, bytes */
+	SETTING_MODE,     /* int64_t, an octal file mode */
+	SETTING_CHOICE,   /* int64_t, the index of a word in `choices` */
 };
 
+/* A table is an array of settings, those of one section together, ended by one whose name is NULL. */
 struct setting {
 	const char *section;
 	const char *name;
 	enum setting_type type;
-	size_t offset;             /* of the value in the caller's struct */
-	const char *standard;      /* the default, as one would write it in a file */
-	int64_t least, most;       /* range, in the unit of the type; both 0: any */
-	const char *const *choices;/* for SETTING_CHOICE: words, ended by NULL */
+	size_t offset;              /* of the value in the caller's struct, VALUES below */
+	const char *standard;       /* the default, as one would write it in a file */
+	int64_t least, most;        /* range, in the unit of the type, texts: bytes; both 0: any */
+	const char *const *choices; /* for SETTING_CHOICE: words, ended by NULL */
 	bool reloadable;
-	const char *text;          /* what it does, one or two sentences for the manual and the sample file */
+	const char *text;           /* what it does, in sentences, for the manual and the sample */
 };
 
-/* A table is an array of settings ended by one whose name is NULL. VALUES is the caller's struct. */
-
-/* Fills VALUES, which must be all zeros, with the defaults. A default that its own row refuses is a mistake of the programmer: aborts. */
+/*
+ * Fills VALUES, which must be all zeros, with the defaults. A default that its own row refuses is a
+ * mistake of the programmer: aborts.
+ */
 void settings_defaults(const struct setting *table, void *values);
 
-/* Frees the texts in VALUES (secrets are wiped) and zeroes it. */
+/* Frees the texts in VALUES (secrets are wiped) and makes all values zero. */
 void settings_free(const struct setting *table, void *values);
 
 /*
- * Reads the file PATH into VALUES. Returns true where every line was right. Otherwise false, and each mistake has been
- * reported through COMPLAIN as one text "PATH:LINE: what is wrong and what is accepted" (or "PATH: reason" where it cannot be read):
- * an unknown section or setting (with the nearest name), a setting given twice, a value that does not parse or is out of range, a line that is none.
+ * Reads the file PATH into VALUES. Returns true where every line was right. Otherwise false, and each
+ * mistake has been reported through COMPLAIN as one text, "PATH:LINE: what is wrong and what is
+ * accepted", or "PATH: reason" where it cannot be read: an unknown section or setting (with the
+ * nearest name), a setting given twice, a value that does not parse or is out of range, a line that
+ * is none. The right lines of a bad file have been taken.
  */
 bool settings_read(const struct setting *table, void *values, const char *path,
 		   void (*complain)(void *arg, const char *text), void *arg);
 
-/* Sets one setting from TEXT, for the command line. False with the reason (what is wrong and what is accepted) in FAULT. */
+/*
+ * Sets one setting from TEXT, for the command line. Returns false with the reason (what is wrong and
+ * what is accepted) in FAULT, which has FAULT_SIZE bytes.
+ */
 bool settings_set(const struct setting *table, void *values, const char *section, const char *name,
 		  const char *text, char *fault, size_t fault_size);
 
 /* Prints all settings as a file that settings_read() would accept, secrets as comments. */
 void settings_print(const struct setting *table, const void *values, FILE *to);
 
-/* Copies the reloadable settings of FROM into TO. Calls CHANGED(arg, row, reloadable) for every setting that differs. */
+/* Prints each setting with its text, what it accepts and its default, commented out. */
+void settings_print_sample(const struct setting *table, FILE *to);
+
+/*
+ * Copies the reloadable settings of FROM into TO. Calls CHANGED for every setting that differs,
+ * reloadable (it is copied then) or not.
+ */
 void settings_reload(const struct setting *table, void *to, const void *from,
 		     void (*changed)(void *arg, const struct setting *row), void *arg);
 

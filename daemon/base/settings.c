@@ -1,0 +1,407 @@
+#include "base/settings.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/settings_value.h"
+
+enum { FAULT_MOST = 512, NAME_MOST = 48, TEXT_COLUMNS = 80 };
+
+/* Names ---------------------------------------------------------------------------------------- */
+
+static const struct setting *find(const struct setting *table, const char *section, const char *name)
+{
+	for (const struct setting *row = table; row->name != NULL; row++) {
+		if (strcmp(row->section, section) == 0 && strcmp(row->name, name) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+static bool has_section(const struct setting *table, const char *section)
+{
+	while (table->name != NULL && strcmp(table->section, section) != 0)
+		table++;
+	return table->name != NULL;
+}
+
+/* The number of characters to be changed, added or taken away to make B of A (Levenshtein). */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[NAME_MOST + 1];
+	size_t len = strnlen(b, NAME_MOST);
+
+	for (size_t j = 0; j <= len; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 0; i < NAME_MOST && a[i] != '\0'; i++) {
+		unsigned corner = row[0];
+
+		row[0] = (unsigned)i + 1;
+		for (size_t j = 0; j < len; j++) {
+			unsigned change = corner + (a[i] != b[j]);
+			unsigned other = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+
+			corner = row[j + 1];
+			row[j + 1] = change < other ? change : other;
+		}
+	}
+	return row[len];
+}
+
+static const char *nearest_section(const struct setting *table, const char *section)
+{
+	const char *best = table->section;
+
+	for (const struct setting *row = table; row->name != NULL; row++) {
+		if (distance(section, row->section) < distance(section, best))
+			best = row->section;
+	}
+	return best;
+}
+
+/* The same name in another section is nearer than any other name in this one. */
+static const struct setting *nearest(const struct setting *table, const char *section,
+				     const char *name)
+{
+	const struct setting *best = NULL;
+	unsigned least = UINT32_MAX;
+
+	for (const struct setting *row = table; row->name != NULL; row++) {
+		unsigned far = 2 * distance(name, row->name) + (strcmp(section, row->section) != 0);
+
+		if (far < least) {
+			least = far;
+			best = row;
+		}
+	}
+	return best;
+}
+
+static void fault_unknown(const struct setting *table, const char *section, const char *name,
+			  char *fault, size_t size)
+{
+	const struct setting *row = nearest(table, section, name);
+
+	snprintf(fault, size, "there is no setting %s in [%s]; the nearest is %s in [%s]",
+		 log_text(name, strlen(name)), section, row->name, row->section);
+}
+
+static void fault_value(const struct setting *row, const char *text, char *fault, size_t size)
+{
+	char range[RANGE_TEXT];
+
+	value_describe(row, range);
+	if (row->type == SETTING_SECRET)
+		snprintf(fault, size, "%s: expected %s", row->name, range);
+	else
+		snprintf(fault, size, "%s: expected %s, not %s", row->name, range,
+			 log_text(text, strlen(text)));
+}
+
+/* Single settings ------------------------------------------------------------------------------ */
+
+void settings_defaults(const struct setting *table, void *values)
+{
+	for (const struct setting *row = table; row->name != NULL; row++) {
+		if (!value_parse(row, values, row->standard)) {
+			log_write(LOG_ERROR, "the default of %s is not valid", row->name);
+			abort();
+		}
+	}
+}
+
+void settings_free(const struct setting *table, void *values)
+{
+	for (const struct setting *row = table; row->name != NULL; row++)
+		value_clear(row, values);
+}
+
+bool settings_set(const struct setting *table, void *values, const char *section, const char *name,
+		  const char *text, char *fault, size_t fault_size)
+{
+	const struct setting *row = find(table, section, name);
+
+	if (row == NULL) {
+		fault_unknown(table, section, name, fault, fault_size);
+		return false;
+	}
+	if (!value_parse(row, values, text)) {
+		fault_value(row, text, fault, fault_size);
+		return false;
+	}
+	return true;
+}
+
+/* Files ---------------------------------------------------------------------------------------- */
+
+/*
+ * A file while it is read. libinih asks for it line by line through give_line(), which keeps from it
+ * all that it would take otherwise than we say: lines it would cut in two, indented lines (it takes
+ * them for more values of the setting above), and what it skips without a word. It tells neither the
+ * number of a line nor of a second bad one, so that is kept here: a line that was given to it and did
+ * not come back through take_setting() is none.
+ */
+struct reading {
+	const struct setting *table;
+	void *values;
+	const char *path;
+	void (*complain)(void *arg, const char *text);
+	void *arg;
+	FILE *file;
+	char *line;          /* from getline() */
+	size_t line_size;
+	unsigned number;     /* of that line, from 1 */
+	unsigned *given_at;  /* for each row the line that set it, 0: none did */
+	bool due;            /* the line must come back as a setting */
+	bool skip;           /* the section is unknown, which was said */
+	bool good;
+};
+
+static void complain(struct reading *r, const char *fault)
+{
+	char text[FAULT_MOST + 512];
+
+	snprintf(text, sizeof(text), "%s:%u: %s", r->path, r->number, fault);
+	r->complain(r->arg, text);
+	r->good = false;
+}
+
+/* AT is behind the bracket. The name itself is taken by libinih. */
+static void check_section(struct reading *r, const char *at)
+{
+	size_t len = strcspn(at, "]");
+	const char *rest = at + len + (at[len] == ']');
+	char *name = mem_text_of(at, len);
+	char fault[FAULT_MOST];
+
+	rest += strspn(rest, " \t\r\n");
+	r->skip = true;
+	if (at[len] != ']' || (*rest != '\0' && *rest != ';' && *rest != '#')) {
+		complain(r, "expected [section] alone on the line");
+	} else if (!has_section(r->table, name)) {
+		snprintf(fault, sizeof(fault), "there is no section [%s]; the nearest is [%s]",
+			 log_text(name, len), nearest_section(r->table, name));
+		complain(r, fault);
+	} else {
+		r->skip = false;
+	}
+	free(name);
+}
+
+/* A secret must not be cut where libinih sees a comment in it. */
+static bool cuts_secret(const struct setting *row, const char *line)
+{
+	const char *value = strpbrk(line, "=:");
+
+	return row->type == SETTING_SECRET && value != NULL &&
+	       (strstr(value, " ;") != NULL || strstr(value, "\t;") != NULL);
+}
+
+static int take_setting(void *arg, const char *section, const char *name, const char *text)
+{
+	struct reading *r = arg;
+	const struct setting *row = find(r->table, section, name);
+	char fault[FAULT_MOST];
+
+	r->due = false;
+	if (r->skip)
+		return 1;
+	if (section[0] == '\0') {
+		complain(r, "expected a [section] before the first setting");
+	} else if (row == NULL) {
+		fault_unknown(r->table, section, name, fault, sizeof(fault));
+		complain(r, fault);
+	} else if (r->given_at[row - r->table] != 0) {
+		snprintf(fault, sizeof(fault), "%s is set a second time, first in line %u", name,
+			 r->given_at[row - r->table]);
+		complain(r, fault);
+	} else if (cuts_secret(row, r->line)) {
+		snprintf(fault, sizeof(fault), "%s: a semicolon behind a blank begins a comment",
+			 name);
+		complain(r, fault);
+	} else {
+		r->given_at[row - r->table] = r->number;
+		if (!settings_set(r->table, r->values, section, name, text, fault, sizeof(fault)))
+			complain(r, fault);
+	}
+	return 1;
+}
+
+/* Says so where the line before was no setting. */
+static void settle(struct reading *r)
+{
+	if (r->due)
+		complain(r, "expected NAME = VALUE, [section], or a comment");
+	r->due = false;
+}
+
+/* Returns what of the line that was read is for libinih, with at most MOST bytes; "" where nothing is. */
+static const char *sift(struct reading *r, size_t len, size_t most)
+{
+	const char *at = r->line;
+	char fault[FAULT_MOST];
+
+	if (r->number == 1 && strncmp(at, "\xef\xbb\xbf", 3) == 0)
+		at += 3;
+	at += strspn(at, " \t\r\n");
+	if (*at == ';' || *at == '#')
+		return "";
+	if (strlen(r->line) != len) {
+		complain(r, "a byte of zero in the line");
+		return "";
+	}
+	if (strlen(at) > most) {
+		snprintf(fault, sizeof(fault), "the line is longer than %zu bytes", most);
+		complain(r, fault);
+		return "";
+	}
+	if (*at == '[')
+		check_section(r, at + 1);
+	else
+		r->due = *at != '\0';
+	return at;
+}
+
+static char *give_line(char *to, int size, void *arg)
+{
+	struct reading *r = arg;
+	ssize_t len;
+
+	settle(r);
+	len = getline(&r->line, &r->line_size, r->file);
+	if (len < 0)
+		return NULL;
+	r->number++;
+	/* libinih wants room for a line end of two bytes and for the NUL. */
+	snprintf(to, (size_t)size, "%s", sift(r, (size_t)len, (size_t)size - 3));
+	return to;
+}
+
+static void complain_file(struct reading *r, int error)
+{
+	char text[FAULT_MOST];
+
+	snprintf(text, sizeof(text), "%s: %s", r->path, strerror(error));
+	r->complain(r->arg, text);
+	r->good = false;
+}
+
+static size_t count_rows(const struct setting *table)
+{
+	size_t n = 0;
+
+	while (table[n].name != NULL)
+		n++;
+	return n;
+}
+
+bool settings_read(const struct setting *table, void *values, const char *path,
+		   void (*complain_to)(void *arg, const char *text), void *arg)
+{
+	struct reading r = {
+		.table = table,
+		.values = values,
+		.path = path,
+		.complain = complain_to,
+		.arg = arg,
+		.file = fopen(path, "re"),
+		.good = true,
+	};
+
+	if (r.file == NULL) {
+		complain_file(&r, errno);
+		return false;
+	}
+	r.given_at = mem_new((count_rows(table) + 1) * sizeof(*r.given_at));
+	if (ini_parse_stream(give_line, &r, take_setting, &r) == -2)
+		complain_file(&r, ENOMEM);
+	settle(&r);
+	if (ferror(r.file))
+		complain_file(&r, errno);
+	if (r.line != NULL)
+		mem_wipe(r.line, r.line_size);
+	free(r.line);
+	free(r.given_at);
+	fclose(r.file);
+	return r.good;
+}
+
+/* Printing and reloading ----------------------------------------------------------------------- */
+
+/* Begins a section where ROW is its first. */
+static void print_section(const struct setting *table, const struct setting *row, FILE *to)
+{
+	if (row == table || strcmp(row->section, row[-1].section) != 0)
+		fprintf(to, "%s[%s]\n", row == table ? "" : "\n", row->section);
+}
+
+void settings_print(const struct setting *table, const void *values, FILE *to)
+{
+	char space[VALUE_TEXT];
+
+	for (const struct setting *row = table; row->name != NULL; row++) {
+		const char *text = value_format(row, values, space);
+
+		print_section(table, row, to);
+		if (row->type == SETTING_SECRET)
+			fprintf(to, "# %s = %s\n", row->name, *text == '\0' ? "(not set)" : "(set)");
+		else
+			fprintf(to, "%s =%s%s\n", row->name, *text == '\0' ? "" : " ", text);
+	}
+}
+
+/* How much of TEXT goes on one line of MOST columns: all, or up to its last blank there. */
+static size_t line_length(const char *text, size_t most)
+{
+	size_t n = most;
+
+	if (strlen(text) <= most)
+		return strlen(text);
+	while (n > 0 && text[n] != ' ')
+		n--;
+	return n > 0 ? n : strcspn(text, " ");
+}
+
+static void print_comment(const char *text, FILE *to)
+{
+	while (*text != '\0') {
+		size_t n = line_length(text, TEXT_COLUMNS - strlen("# "));
+
+		fprintf(to, "# %.*s\n", (int)n, text);
+		text += n;
+		text += strspn(text, " ");
+	}
+}
+
+void settings_print_sample(const struct setting *table, FILE *to)
+{
+	for (const struct setting *row = table; row->name != NULL; row++) {
+		char range[RANGE_TEXT];
+		char note[RANGE_TEXT + sizeof("(; reload)")];
+
+		value_describe(row, range);
+		snprintf(note, sizeof(note), "(%s%s)", range, row->reloadable ? "; reload" : "");
+		print_section(table, row, to);
+		fputc('\n', to);
+		print_comment(row->text, to);
+		print_comment(note, to);
+		fprintf(to, "#%s =%s%s\n", row->name, *row->standard == '\0' ? "" : " ",
+			row->standard);
+	}
+}
+
+void settings_reload(const struct setting *table, void *to, const void *from,
+		     void (*changed)(void *arg, const struct setting *row), void *arg)
+{
+	for (const struct setting *row = table; row->name != NULL; row++) {
+		if (value_equal(row, to, from))
+			continue;
+		if (row->reloadable)
+			value_copy(row, to, from);
+		changed(arg, row);
+	}
+}

@@ -1,0 +1,251 @@
+#include "base/settings_value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct unit {
+	const char *name;
+	int64_t factor;
+};
+
+static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
+
+/* The largest first, for printing. */
+static const struct unit duration_units[] = {
+	{ "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 },
+};
+static const struct unit size_units[] = {
+	{ "G", 1 << 30 }, { "M", 1 << 20 }, { "K", 1 << 10 }, { "", 1 }, { NULL, 0 },
+};
+
+static const char *const bool_words[] = { "no", "yes", "false", "true", "off", "on", NULL };
+
+/* How the types differ. A number without a unit counts `bare`. */
+static const struct type {
+	const struct unit *units;
+	int64_t bare;
+	int base;
+	const char *what;
+} types[] = {
+	[SETTING_TEXT] = { .what = "a text" },
+	[SETTING_SECRET] = { .what = "a text" },
+	[SETTING_BOOL] = { .what = "yes or no" },
+	[SETTING_INTEGER] = { no_units, 1, 10, "a whole number" },
+	[SETTING_DURATION] = { duration_units, 1000, 10, "a duration such as 500ms, 5s or 2m" },
+	[SETTING_SIZE] = { size_units, 1, 10, "a size in bytes such as 512, 64K or 16M" },
+	[SETTING_MODE] = { no_units, 1, 8, "an octal file mode such as 0660" },
+	[SETTING_CHOICE] = { .what = "one of" },
+};
+
+static void *place(const struct setting *row, void *values)
+{
+	return (char *)values + row->offset;
+}
+
+static const void *place_in(const struct setting *row, const void *values)
+{
+	return (const char *)values + row->offset;
+}
+
+static const char *text_of(const struct setting *row, const void *values)
+{
+	const char *const *at = place_in(row, values);
+
+	return *at == NULL ? "" : *at;
+}
+
+bool value_is_text(const struct setting *row)
+{
+	return row->type == SETTING_TEXT || row->type == SETTING_SECRET;
+}
+
+static bool in_range(const struct setting *row, int64_t n)
+{
+	return (row->least == 0 && row->most == 0) || (n >= row->least && n <= row->most);
+}
+
+/* Reading -------------------------------------------------------------------------------------- */
+
+/* The index of TEXT in WORDS, or -1. */
+static int find_word(const char *const *words, const char *text)
+{
+	for (int i = 0; words[i] != NULL; i++) {
+		if (strcmp(words[i], text) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* What a file cannot hold is refused everywhere, so that what is printed can be read again. */
+static bool writable(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return false;
+	}
+	return strstr(text, " ;") == NULL && text[0] != ';' &&
+	       (len == 0 || (text[0] != ' ' && text[len - 1] != ' '));
+}
+
+static bool parse_text(const struct setting *row, void *values, const char *text)
+{
+	char **at = place(row, values);
+	char *copy;
+
+	if (!in_range(row, (int64_t)strlen(text)) || !writable(text))
+		return false;
+	copy = mem_text(text);
+	value_clear(row, values);
+	*at = copy;
+	return true;
+}
+
+static bool parse_word(const struct setting *row, void *values, const char *text)
+{
+	int i = find_word(row->type == SETTING_BOOL ? bool_words : row->choices, text);
+
+	if (i < 0)
+		return false;
+	if (row->type == SETTING_BOOL)
+		*(bool *)place(row, values) = i % 2 == 1;
+	else
+		*(int64_t *)place(row, values) = i;
+	return true;
+}
+
+static bool parse_number(const struct setting *row, void *values, const char *text)
+{
+	const struct type *type = &types[row->type];
+	const struct unit *unit = type->units;
+	int64_t n = 0, factor = type->bare;
+	const char *p = text;
+
+	for (; *p >= '0' && *p < '0' + type->base; p++) {
+		if (__builtin_mul_overflow(n, type->base, &n) ||
+		    __builtin_add_overflow(n, *p - '0', &n))
+			return false;
+	}
+	if (p == text)
+		return false;
+	if (*p != '\0') {
+		while (unit->name != NULL && strcmp(unit->name, p) != 0)
+			unit++;
+		factor = unit->factor;
+	}
+	if (factor == 0 || __builtin_mul_overflow(n, factor, &n) || !in_range(row, n))
+		return false;
+	*(int64_t *)place(row, values) = n;
+	return true;
+}
+
+bool value_parse(const struct setting *row, void *values, const char *text)
+{
+	if (value_is_text(row))
+		return parse_text(row, values, text);
+	if (types[row->type].units == NULL)
+		return parse_word(row, values, text);
+	return parse_number(row, values, text);
+}
+
+/* Writing -------------------------------------------------------------------------------------- */
+
+static const char *format_number(const struct setting *row, int64_t n, char space[VALUE_TEXT])
+{
+	const struct unit *unit = types[row->type].units;
+
+	if (row->type == SETTING_MODE) {
+		snprintf(space, VALUE_TEXT, "%04llo", (unsigned long long)n);
+		return space;
+	}
+	if (n == 0) {
+		snprintf(space, VALUE_TEXT, "0");
+		return space;
+	}
+	while (n % unit->factor != 0)
+		unit++;
+	snprintf(space, VALUE_TEXT, "%lld%s", (long long)(n / unit->factor), unit->name);
+	return space;
+}
+
+const char *value_format(const struct setting *row, const void *values, char space[VALUE_TEXT])
+{
+	if (value_is_text(row))
+		return text_of(row, values);
+	if (row->type == SETTING_BOOL)
+		return bool_words[*(const bool *)place_in(row, values)];
+	if (row->type == SETTING_CHOICE)
+		return row->choices[*(const int64_t *)place_in(row, values)];
+	return format_number(row, *(const int64_t *)place_in(row, values), space);
+}
+
+static void describe_words(const struct setting *row, char to[RANGE_TEXT], size_t n)
+{
+	for (size_t i = 0; row->choices[i] != NULL && n < RANGE_TEXT; i++)
+		n += (size_t)snprintf(to + n, RANGE_TEXT - n, "%s %s", i == 0 ? "" : ",",
+				      row->choices[i]);
+}
+
+void value_describe(const struct setting *row, char to[RANGE_TEXT])
+{
+	size_t n = (size_t)snprintf(to, RANGE_TEXT, "%s", types[row->type].what);
+	char least[VALUE_TEXT], most[VALUE_TEXT];
+
+	if (row->type == SETTING_CHOICE) {
+		describe_words(row, to, n);
+		return;
+	}
+	if (row->least == 0 && row->most == 0)
+		return;
+	if (value_is_text(row))
+		snprintf(to + n, RANGE_TEXT - n, " of %lld to %lld bytes", (long long)row->least,
+			 (long long)row->most);
+	else
+		snprintf(to + n, RANGE_TEXT - n, ", from %s to %s",
+			 format_number(row, row->least, least),
+			 format_number(row, row->most, most));
+}
+
+/* Whole values --------------------------------------------------------------------------------- */
+
+bool value_equal(const struct setting *row, const void *a, const void *b)
+{
+	if (value_is_text(row))
+		return strcmp(text_of(row, a), text_of(row, b)) == 0;
+	if (row->type == SETTING_BOOL)
+		return *(const bool *)place_in(row, a) == *(const bool *)place_in(row, b);
+	return *(const int64_t *)place_in(row, a) == *(const int64_t *)place_in(row, b);
+}
+
+void value_copy(const struct setting *row, void *to, const void *from)
+{
+	if (value_is_text(row)) {
+		char *copy = mem_text(text_of(row, from));
+
+		value_clear(row, to);
+		*(char **)place(row, to) = copy;
+	} else if (row->type == SETTING_BOOL) {
+		*(bool *)place(row, to) = *(const bool *)place_in(row, from);
+	} else {
+		*(int64_t *)place(row, to) = *(const int64_t *)place_in(row, from);
+	}
+}
+
+void value_clear(const struct setting *row, void *values)
+{
+	if (value_is_text(row)) {
+		char **at = place(row, values);
+
+		if (row->type == SETTING_SECRET && *at != NULL)
+			mem_wipe(*at, strlen(*at));
+		free(*at);
+		*at = NULL;
+	} else if (row->type == SETTING_BOOL) {
+		*(bool *)place(row, values) = false;
+	} else {
+		*(int64_t *)place(row, values) = 0;
+	}
+}
