@@ -1,0 +1,251 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/frame.h"
+
+enum { FAULT_MOST = 512, PASSWORD_FILE_MOST = 4096 };
+
+/* One load: whom its mistakes go to. */
+struct loading {
+	struct config *config;
+	const char *path;
+	void (*complain)(void *arg, const char *text);
+	void *arg;
+	bool good;
+};
+
+static void mistake(struct loading *l, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void mistake(struct loading *l, const char *format, ...)
+{
+	char text[FAULT_MOST];
+	va_list args;
+	int n;
+
+	n = snprintf(text, sizeof(text), "%s%s", l->path == NULL ? "" : l->path,
+		     l->path == NULL ? "" : ": ");
+	if (n < 0 || (size_t)n >= sizeof(text))
+		n = 0;
+	va_start(args, format);
+	vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
+	va_end(args);
+	l->complain(l->arg, text);
+	l->good = false;
+}
+
+/* The server ----------------------------------------------------------------------------------- */
+
+static bool split_port(const char *text, uint16_t *port)
+{
+	size_t len = strlen(text);
+	unsigned long value;
+
+	if (len == 0 || len > 5 || strspn(text, "0123456789") != len)
+		return false;
+	value = strtoul(text, NULL, 10);
+	*port = (uint16_t)value;
+	return value >= 1 && value <= 65535;
+}
+
+bool config_split_server(const char *text, char *host, size_t size, uint16_t *port)
+{
+	const char *colon = strrchr(text, ':');
+	size_t len = colon == NULL ? 0 : (size_t)(colon - text);
+	bool bracketed = len > 2 && text[0] == '[' && text[len - 1] == ']';
+
+	if (bracketed) {
+		text++;
+		len -= 2;
+	}
+	/* Colons without brackets could be an address whose end is taken for the port. */
+	if (len == 0 || len >= size || strcspn(text, "[] \t") < len ||
+	    (!bracketed && strcspn(text, ":") < len))
+		return false;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	return split_port(colon + 1, port);
+}
+
+/* The password --------------------------------------------------------------------------------- */
+
+/* Returns the path of the file named NAME; the caller frees it. */
+static char *password_path(const char *name)
+{
+	const char *directory = getenv("CREDENTIALS_DIRECTORY");
+	size_t size;
+	char *path;
+
+	if (name[0] == '/' || directory == NULL)
+		return mem_text(name);
+	size = strlen(directory) + strlen(name) + 2;
+	path = mem_new(size);
+	snprintf(path, size, "%s/%s", directory, name);
+	return path;
+}
+
+/* Reads at most SIZE bytes of the file PATH. Returns their number, or -1 with errno. */
+static ssize_t read_file(const char *path, char *to, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t got = 0;
+	ssize_t n = -1;
+	struct stat st;
+	int error;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && (st.st_mode & S_IROTH) != 0)
+		log_write(LOG_WARNING, "everybody may read the file of the password path=%s",
+			  log_text(path, strlen(path)));
+	do {
+		n = read(fd, to + got, size - got);
+		got += n > 0 ? (size_t)n : 0;
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	error = errno;
+	close(fd);
+	errno = error;
+	return n < 0 ? -1 : (ssize_t)got;
+}
+
+/* Makes the first of the LEN bytes at TEXT, up to a line end, the password. */
+static void take_password(struct loading *l, const char *path, char *text, size_t len)
+{
+	size_t line = 0;
+
+	while (line < len && text[line] != '\n')
+		line++;
+	if (line > 0 && text[line - 1] == '\r')
+		line--;
+	if (line > CREDENTIAL_MOST) {
+		mistake(l, "password_file: the first line of %s is longer than %d bytes", path,
+			CREDENTIAL_MOST);
+	} else if (memchr(text, '\0', line) != NULL) {
+		mistake(l, "password_file: a byte of zero in the first line of %s", path);
+	} else {
+		/* Nothing but "" can be there: `password` is not set besides password_file. */
+		free(l->config->store.password);
+		l->config->store.password = mem_text_of(text, line);
+	}
+}
+
+static void read_password(struct loading *l)
+{
+	char text[PASSWORD_FILE_MOST];
+	char *path = password_path(l->config->store.password_file);
+	ssize_t len = read_file(path, text, sizeof(text));
+
+	if (len < 0)
+		mistake(l, "password_file: %s: %s", path, strerror(errno));
+	else
+		take_password(l, path, text, (size_t)len);
+	mem_wipe(text, sizeof(text));
+	free(path);
+}
+
+/* The whole ------------------------------------------------------------------------------------ */
+
+/* Pairs of which the first must not be more than the second; `below`: must be less. */
+static const struct order {
+	size_t low, high;
+	const char *low_name, *high_name;
+	bool below;
+} orders[] = {
+	{ offsetof(struct config, store.reconnect_delay_min),
+	  offsetof(struct config, store.reconnect_delay_max), "reconnect_delay_min",
+	  "reconnect_delay_max", false },
+	{ offsetof(struct config, limits.output_resume), offsetof(struct config, limits.output_pause),
+	  "output_resume", "output_pause", true },
+	{ offsetof(struct config, limits.output_pause), offsetof(struct config, limits.output_cap),
+	  "output_pause", "output_cap", false },
+	{ offsetof(struct config, limits.line), offsetof(struct config, limits.memory), "line",
+	  "memory", false },
+};
+
+static int64_t number_at(const struct config *c, size_t offset)
+{
+	return *(const int64_t *)(const void *)((const char *)c + offset);
+}
+
+static void check_orders(struct loading *l)
+{
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		const struct order *o = &orders[i];
+		int64_t low = number_at(l->config, o->low);
+		int64_t high = number_at(l->config, o->high);
+
+		if (low > high || (o->below && low == high))
+			mistake(l, "%s must %s %s", o->low_name,
+				o->below ? "be less than" : "not be more than", o->high_name);
+	}
+}
+
+static void check_store(struct loading *l)
+{
+	struct config *c = l->config;
+	char host[CONFIG_HOST];
+	uint16_t port;
+
+	if (!config_split_server(c->store.server, host, sizeof(host), &port))
+		mistake(l, "server: expected HOST:PORT or [ADDRESS]:PORT, not %s",
+			log_text(c->store.server, strlen(c->store.server)));
+	if (*c->store.password != '\0' && *c->store.password_file != '\0')
+		mistake(l, "password and password_file cannot both be set");
+	else if (*c->store.password_file != '\0')
+		read_password(l);
+	if (*c->store.username == '\0' && *c->store.password != '\0')
+		mistake(l, "a password without a username");
+}
+
+bool config_load(struct config *c, const char *path, void (*complain)(void *arg, const char *text),
+		 void *arg)
+{
+	struct loading l = { .config = c, .path = path, .complain = complain, .arg = arg };
+
+	memset(c, 0, sizeof(*c));
+	settings_defaults(config_table, c);
+	l.good = path == NULL || settings_read(config_table, c, path, complain, arg);
+	check_orders(&l);
+	check_store(&l);
+	if (!l.good)
+		config_free(c);
+	return l.good;
+}
+
+void config_free(struct config *c)
+{
+	settings_free(config_table, c);
+}
+
+void config_print(const struct config *c, FILE *to)
+{
+	settings_print(config_table, c, to);
+}
+
+void config_print_sample(FILE *to)
+{
+	fputs("# The settings of esbridged; see esbridged.conf(5). Every setting is here with its\n"
+	      "# default: take the # in front away to change one. \"esbridged --check -c FILE\" tells\n"
+	      "# what is wrong in a file. Where it says \"reload\", a change takes effect with\n"
+	      "# \"systemctl reload esbridged\", otherwise with the next start.\n"
+	      "#\n"
+	      "# A ; or # begins a comment line; a ; behind a blank begins a comment in any line.\n"
+	      "# Durations: 500ms, 5s, 2m, 1h; a bare number is seconds. Sizes: 512, 64K, 16M, 1G.\n"
+	      "\n",
+	      to);
+	settings_print_sample(config_table, to);
+}
+
+int config_log_level(const struct config *c)
+{
+	return LOG_ERROR + (int)c->daemon.log_level;
+}

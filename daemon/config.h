@@ -1,0 +1,91 @@
+/*
+ * What the daemon can be told: the struct that holds it, the table that describes it, and what is
+ * checked across single settings.
+ */
+#ifndef ESBRIDGE_CONFIG_H
+#define ESBRIDGE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/settings.h"
+
+/* Room for a host name of DNS (253 bytes) or an address, with its NUL. */
+enum { CONFIG_HOST = 256 };
+
+/* Texts are never NULL. Durations are milliseconds, sizes bytes. */
+struct config {
+	struct {
+		char *server;                /* HOST:PORT, see config_split_server() */
+		char *username;
+		char *password;              /* also what was read from password_file */
+		char *password_file;
+		char *connection_name;
+		int64_t connect_timeout;
+		int64_t heartbeat_interval;
+		int64_t heartbeat_timeout;
+		int64_t operation_timeout;
+		int64_t reconnect_delay_min;
+		int64_t reconnect_delay_max;
+		int64_t max_attempts;        /* 0: for ever */
+		bool require_master;
+		int64_t queue;
+		int64_t frame_limit;
+	} store;
+	struct {
+		char *path;
+		int64_t mode;
+		char *group;                 /* "": the daemon's own */
+	} socket;
+	struct {
+		int64_t line;
+		int64_t depth;
+		int64_t in_flight;
+		int64_t subscriptions;
+		int64_t clients;
+		int64_t output_pause;
+		int64_t output_resume;
+		int64_t output_cap;
+		int64_t memory;
+		int64_t client_stall_timeout;
+	} limits;
+	struct {
+		bool read_only;
+		int64_t drain_timeout;
+		int64_t log_level;           /* 0: LOG_ERROR, and so on; see config_log_level() */
+		int64_t log_prefix;          /* enum log_prefix */
+	} daemon;
+};
+
+/* For settings_set(), settings_reload() and the rest of base/settings.h. */
+extern const struct setting config_table[];
+
+/*
+ * Fills C with the defaults and what the file PATH says, and checks the whole. With PATH NULL there is
+ * no file. Returns false where anything is wrong: each mistake has been given to COMPLAIN as one text,
+ * and C holds nothing. A file of a password that others may read is worth a warning in the log alone.
+ */
+bool config_load(struct config *c, const char *path, void (*complain)(void *arg, const char *text),
+		 void *arg);
+
+/* Frees what C holds. */
+void config_free(struct config *c);
+
+/* Prints C as a file that config_load() would accept; secrets are left out. */
+void config_print(const struct config *c, FILE *to);
+
+/* Prints the file conf/esbridged.conf: every setting explained, none set. */
+void config_print_sample(FILE *to);
+
+/* The level for log_setup(), an enum log_level. */
+int config_log_level(const struct config *c);
+
+/*
+ * Takes TEXT, HOST:PORT or [ADDRESS]:PORT, apart. Returns false where it is neither, the port is not 1
+ * to 65535, or the host does not fit into SIZE bytes.
+ */
+bool config_split_server(const char *text, char *host, size_t size, uint16_t *port);
+
+#endif

@@ -1,0 +1,113 @@
+#include "config.h"
+
+#include <stddef.h>
+
+#define AT(member) offsetof(struct config, member)
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, KIB = 1024, MIB = 1024 * KIB };
+
+/* In the order of enum log_level, from LOG_ERROR on. */
+static const char *const log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
+
+/* In the order of enum log_prefix. */
+static const char *const log_prefixes[] = { "auto", "always", "never", NULL };
+
+const struct setting config_table[] = {
+	{ "store", "server", SETTING_TEXT, AT(store.server), "127.0.0.1:1113", 3, 261, NULL, false,
+	  "The EventStoreDB node to connect to, as HOST:PORT; an IPv6 address stands in brackets, as "
+	  "[::1]:1113. A name is resolved anew for every attempt." },
+	{ "store", "username", SETTING_TEXT, AT(store.username), "", 0, 127, NULL, false,
+	  "The EventStoreDB user for all requests that bring no credentials of their own. Empty: "
+	  "requests are made without credentials." },
+	{ "store", "password", SETTING_SECRET, AT(store.password), "", 0, 127, NULL, false,
+	  "The password of that user. password_file keeps it out of this file. Servers up to 5.0 "
+	  "refuse an empty one." },
+	{ "store", "password_file", SETTING_TEXT, AT(store.password_file), "", 0, 180, NULL, false,
+	  "A file whose first line is the password, in place of `password`. A relative name is looked "
+	  "for in $CREDENTIALS_DIRECTORY where systemd sets that (LoadCredential=)." },
+	{ "store", "connection_name", SETTING_TEXT, AT(store.connection_name), "esbridge", 1, 127,
+	  NULL, false,
+	  "The name by which EventStoreDB lists this connection, on servers that list names." },
+	{ "store", "connect_timeout", SETTING_DURATION, AT(store.connect_timeout), "2s", 100,
+	  5 * MINUTE, NULL, false,
+	  "How long each address of the server, and each step of the handshake, may take." },
+	{ "store", "heartbeat_interval", SETTING_DURATION, AT(store.heartbeat_interval), "750ms", 100,
+	  5 * MINUTE, NULL, false,
+	  "After how long a silence of the server it is asked for a sign of life." },
+	{ "store", "heartbeat_timeout", SETTING_DURATION, AT(store.heartbeat_timeout), "1500ms", 100,
+	  5 * MINUTE, NULL, false,
+	  "How long the server may then stay silent before the connection counts as lost." },
+	{ "store", "operation_timeout", SETTING_DURATION, AT(store.operation_timeout), "5s", 10, HOUR,
+	  NULL, true,
+	  "How long a request may take, from its line to its reply, unless it brings timeout_ms." },
+	{ "store", "reconnect_delay_min", SETTING_DURATION, AT(store.reconnect_delay_min), "100ms", 10,
+	  10 * MINUTE, NULL, false,
+	  "The pause before the second attempt to connect. It doubles with each failure, and each "
+	  "pause varies by chance." },
+	{ "store", "reconnect_delay_max", SETTING_DURATION, AT(store.reconnect_delay_max), "10s", 10,
+	  HOUR, NULL, false, "The longest pause between two attempts to connect." },
+	{ "store", "max_attempts", SETTING_INTEGER, AT(store.max_attempts), "0", 0, 1000000, NULL,
+	  false,
+	  "After how many failed attempts to connect in a row the daemon gives up and ends. 0: never." },
+	{ "store", "require_master", SETTING_BOOL, AT(store.require_master), "yes", 0, 0, NULL, true,
+	  "Whether requests that do not say so themselves must be served by the leader of a cluster." },
+	{ "store", "queue", SETTING_INTEGER, AT(store.queue), "4096", 1, 1000000, NULL, true,
+	  "Most operations of all clients together that wait for the server or are on their way. "
+	  "Requests beyond them are refused as overloaded." },
+	{ "store", "frame_limit", SETTING_SIZE, AT(store.frame_limit), "64M", 64 * KIB, 64 * MIB, NULL,
+	  false,
+	  "The longest package that is taken from the server. A longer one ends the connection." },
+
+	{ "socket", "path", SETTING_TEXT, AT(socket.path), "/run/esbridge/esbridge.sock", 1, 107, NULL,
+	  false,
+	  "The Unix socket to listen on. Unused where systemd hands the socket over (esbridged.socket)." },
+	{ "socket", "mode", SETTING_MODE, AT(socket.mode), "0660", 0, 0777, NULL, false,
+	  "The permissions of the socket. To connect, a program needs write permission." },
+	{ "socket", "group", SETTING_TEXT, AT(socket.group), "", 0, 32, NULL, false,
+	  "The group that the socket is given to, one that the daemon's user is a member of. Empty: "
+	  "the daemon's own." },
+
+	{ "limits", "line", SETTING_SIZE, AT(limits.line), "16M", KIB, 128 * MIB, NULL, true,
+	  "The longest line that is taken from a client, without its line end." },
+	{ "limits", "depth", SETTING_INTEGER, AT(limits.depth), "128", 8, 65535, NULL, true,
+	  "How many levels of arrays and objects a line may have. Stored JSON that goes deeper is "
+	  "handed out in base64." },
+	{ "limits", "in_flight", SETTING_INTEGER, AT(limits.in_flight), "256", 1, 65536, NULL, true,
+	  "Most requests of one client at one time. A client that has more is not read from meanwhile." },
+	{ "limits", "subscriptions", SETTING_INTEGER, AT(limits.subscriptions), "64", 0, 65536, NULL,
+	  true, "Most subscriptions of one client." },
+	{ "limits", "clients", SETTING_INTEGER, AT(limits.clients), "1024", 1, 100000, NULL, true,
+	  "Most clients at one time. Each takes a file descriptor (LimitNOFILE=)." },
+	{ "limits", "output_pause", SETTING_SIZE, AT(limits.output_pause), "256K", 4 * KIB, 256 * MIB,
+	  NULL, true,
+	  "With this much output that a client has not read, it is not read from either, and its "
+	  "subscriptions pause." },
+	{ "limits", "output_resume", SETTING_SIZE, AT(limits.output_resume), "64K", 0, 256 * MIB, NULL,
+	  true, "With no more than this much unread output a paused client goes on." },
+	{ "limits", "output_cap", SETTING_SIZE, AT(limits.output_cap), "8M", 64 * KIB, 1024 * MIB,
+	  NULL, true,
+	  "Most output that is kept for one client, and one line more. A client beyond that is "
+	  "closed as slow_consumer." },
+	{ "limits", "memory", SETTING_SIZE, AT(limits.memory), "256M", 16 * MIB,
+	  (int64_t)1024 * 1024 * MIB, NULL, true,
+	  "Most memory for the lines and the output of all clients together." },
+	{ "limits", "client_stall_timeout", SETTING_DURATION, AT(limits.client_stall_timeout), "30s",
+	  SECOND, HOUR, NULL, true,
+	  "After how long a client that reads nothing, while output waits for it, is closed as "
+	  "slow_consumer." },
+
+	{ "daemon", "read_only", SETTING_BOOL, AT(daemon.read_only), "no", 0, 0, NULL, true,
+	  "Whether everything that changes the store is refused. Reading, subscribing and "
+	  "acknowledging go on." },
+	{ "daemon", "drain_timeout", SETTING_DURATION, AT(daemon.drain_timeout), "10s", 0, HOUR, NULL,
+	  true,
+	  "How long the daemon, when it is told to end, waits for requests in flight and for clients "
+	  "to read their replies. Keep it below TimeoutStopSec= of the service." },
+	{ "daemon", "log_level", SETTING_CHOICE, AT(daemon.log_level), "info", 0, 0, log_levels, true,
+	  "The least urgent lines that go to the log." },
+	{ "daemon", "log_prefix", SETTING_CHOICE, AT(daemon.log_prefix), "auto", 0, 0, log_prefixes,
+	  true,
+	  "Whether lines of the log begin with their priority, as <6>, for journald, rather than "
+	  "with time and level. auto: where standard error is the journal." },
+	{ .name = NULL },
+};
