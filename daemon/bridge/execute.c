@@ -1,0 +1,399 @@
+#include "bridge/execute.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json_write.h"
+#include "base/mem.h"
+#include "bridge/json_to_message.h"
+#include "store/command.h"
+#include "store/operation.h"
+
+struct execute {
+	struct request request;
+	struct operation operation;
+	const struct message *message; /* NULL: a ping */
+	struct render render;
+	struct buffer event_ids;       /* 16 bytes for each event written */
+	uint64_t began_us;
+};
+
+enum { SUBJECT_TEXT = 400 };
+
+static void execute_free(struct execute *e)
+{
+	/* Credentials stand in the frame. */
+	if (e->operation.frame.data != NULL)
+		mem_wipe(e->operation.frame.data,
+			 e->operation.frame.end < 512 ? e->operation.frame.end : 512);
+	buffer_free(&e->operation.frame);
+	buffer_free(&e->event_ids);
+	free(e);
+}
+
+static bool changes_store(const struct execute *e)
+{
+	return e->message != NULL && e->message->kind != MESSAGE_READ;
+}
+
+static enum outcome outcome_of(const struct execute *e, bool doubt)
+{
+	if (!changes_store(e))
+		return OUTCOME_NOT_SAID;
+	return doubt ? OUTCOME_UNKNOWN : OUTCOME_NONE;
+}
+
+static void fail(struct execute *e, enum error_code code, bool doubt, const char *text)
+{
+	request_fail(&e->request, code, outcome_of(e, doubt), "%s", text);
+	execute_free(e);
+}
+
+/* Answers of the store --------------------------------------------------------------------------- */
+
+static void add_event_ids(struct execute *e, struct buffer *out)
+{
+	const uint8_t *at = buffer_at(&e->event_ids);
+	size_t count = buffer_len(&e->event_ids) / GUID_BYTES;
+	char text[GUID_TEXT];
+
+	if (!changes_store(e) || e->event_ids.data == NULL)
+		return;
+	json_key(out, "event_ids");
+	buffer_add_byte(out, '[');
+	for (size_t i = 0; i < count; i++, at += GUID_BYTES) {
+		struct guid id;
+
+		memcpy(id.bytes, at, GUID_BYTES);
+		guid_format(&id, text);
+		buffer_add_text(out, i == 0 ? "\"" : ",\"");
+		buffer_add(out, text, GUID_TEXT);
+		buffer_add_byte(out, '"');
+	}
+	buffer_add_byte(out, ']');
+}
+
+/* The value of scalar field NUMBER of BYTES, or OTHERWISE. */
+static int64_t number_in(struct span bytes, uint32_t number, int64_t otherwise)
+{
+	struct wire w;
+	struct wire_field f;
+
+	wire_start(&w, bytes.at, bytes.len);
+	while (wire_next(&w, &f)) {
+		if (f.number == number && f.type == WIRE_VARINT)
+			otherwise = (int64_t)f.value;
+	}
+	return otherwise;
+}
+
+static struct span text_in(struct span bytes, uint32_t number)
+{
+	struct span found = { NULL, 0 };
+	struct wire w;
+	struct wire_field f;
+
+	wire_start(&w, bytes.at, bytes.len);
+	while (wire_next(&w, &f)) {
+		if (f.number == number && f.type == WIRE_BYTES)
+			found = f.bytes;
+	}
+	return found;
+}
+
+static struct span request_payload(const struct execute *e)
+{
+	struct package p;
+	size_t size;
+
+	frame_look(buffer_at(&e->operation.frame), buffer_len(&e->operation.frame), FRAME_MOST, &p, &size);
+	return (struct span){ p.payload, p.payload_len };
+}
+
+static uint32_t field_number(const ProtobufCMessageDescriptor *d, const char *name)
+{
+	const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(d, name);
+
+	return f == NULL ? 0 : f->id;
+}
+
+/* What the request was about, in words, for messages to people. */
+static void describe(const struct execute *e, char text[SUBJECT_TEXT])
+{
+	const ProtobufCMessageDescriptor *d = e->message->request;
+	struct span payload = request_payload(e);
+	uint32_t stream_field = field_number(d, "event_stream_id");
+	uint32_t group_field = field_number(d, "subscription_group_name");
+	struct span stream = stream_field == 0 ? (struct span){ NULL, 0 } : text_in(payload, stream_field);
+	struct span group = group_field == 0 ? (struct span){ NULL, 0 } : text_in(payload, group_field);
+	int stream_len = stream.len > 128 ? 128 : (int)stream.len;
+	int group_len = group.len > 128 ? 128 : (int)group.len;
+
+	if (group_field != 0)
+		snprintf(text, SUBJECT_TEXT, "group '%.*s' of stream '%.*s'", group_len,
+			 (const char *)group.at, stream_len, (const char *)stream.at);
+	else if (stream_field != 0)
+		snprintf(text, SUBJECT_TEXT, "stream '%.*s'", stream_len, (const char *)stream.at);
+	else if (field_number(d, "transaction_id") != 0)
+		snprintf(text, SUBJECT_TEXT, "transaction %lld", (long long)number_in(payload, 1, 0));
+	else
+		snprintf(text, SUBJECT_TEXT, "the request");
+}
+
+static void wrong_version(const struct execute *e, struct span answer, const char *subject,
+			  char message[SUBJECT_TEXT * 2])
+{
+	uint32_t expected_field = field_number(e->message->request, "expected_version");
+	uint32_t current_field = field_number(e->message->response, "current_version");
+	int64_t current = current_field == 0 ? INT64_MIN : number_in(answer, current_field, INT64_MIN);
+	int64_t expected =
+		expected_field == 0 ? -2 : number_in(request_payload(e), expected_field, -2);
+
+	if (current == INT64_MIN || expected < -1)
+		snprintf(message, SUBJECT_TEXT * 2, "%s is not at the expected version", subject);
+	else if (current == -1)
+		snprintf(message, SUBJECT_TEXT * 2, "%s does not exist, and version %lld was expected", subject,
+			 (long long)expected);
+	else if (expected == -1)
+		snprintf(message, SUBJECT_TEXT * 2, "%s is at %lld, and was expected not to exist", subject,
+			 (long long)current);
+	else
+		snprintf(message, SUBJECT_TEXT * 2, "%s is at %lld, not %lld", subject, (long long)current,
+			 (long long)expected);
+}
+
+/* What a refusal of the store means, in words; the code that is not here says it by its name. */
+static const char *explain(enum error_code code)
+{
+	static const char *const texts[ERROR_COUNT] = {
+		[ERROR_STREAM_DELETED] = "is deleted",
+		[ERROR_NO_STREAM] = "does not exist",
+		[ERROR_NOT_FOUND] = "has no such event",
+		[ERROR_ACCESS_DENIED] = "may not be used so by this user of the store",
+		[ERROR_INVALID_TRANSACTION] = "cannot be committed: the store does not find its beginning",
+		[ERROR_PREPARE_TIMEOUT] = "was not prepared by the store in its time",
+		[ERROR_COMMIT_TIMEOUT] = "was not committed by the store in its time",
+		[ERROR_FORWARD_TIMEOUT] = "was forwarded to the leader, which did not answer in its time",
+		[ERROR_ALREADY_EXISTS] = "exists already",
+		[ERROR_DOES_NOT_EXIST] = "does not exist",
+		[ERROR_NOT_MODIFIED] = "is not modified",
+	};
+
+	return texts[code] != NULL ? texts[code] : "was refused by the store";
+}
+
+static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *response, struct span answer,
+			   enum error_code code)
+{
+	struct buffer *out = request_out(&e->request);
+	char subject[SUBJECT_TEXT];
+	char message[SUBJECT_TEXT * 2];
+
+	describe(e, subject);
+	if (code == ERROR_WRONG_EXPECTED_VERSION)
+		wrong_version(e, answer, subject, message);
+	else
+		snprintf(message, sizeof(message), "%s %s", subject, explain(code));
+	answer_error(out, &e->request.id, code, outcome_of(e, error_leaves_doubt(code)), "%s", message);
+	json_key(out, "body");
+	message_to_json(response, answer.at, answer.len, &e->render, out, NULL);
+	add_event_ids(e, out);
+	answer_end(out);
+}
+
+/* Writes the answer as a success, and takes it back where it turns out to be none. */
+static void answer_message(struct execute *e, const struct package *package)
+{
+	struct buffer *out = request_out(&e->request);
+	size_t before = buffer_len(out);
+	struct span answer = { package->payload, package->payload_len };
+	const ProtobufCMessageDescriptor *response =
+		message_response(e->message, package->command, answer.at, answer.len);
+	const char *result = NULL;
+	const char *code;
+	bool well;
+
+	answer_ok(out, &e->request.id);
+	json_key(out, "message");
+	json_text(out, response->short_name);
+	json_key(out, "body");
+	well = message_to_json(response, answer.at, answer.len, &e->render, out, &result);
+	code = result == NULL ? NULL : message_result_code(result);
+	if (well && code == NULL) {
+		add_event_ids(e, out);
+		answer_end(out);
+		return;
+	}
+	buffer_cut(out, buffer_len(out) - before);
+	if (well) {
+		answer_refusal(e, response, answer, error_of_name(code));
+		return;
+	}
+	answer_error(out, &e->request.id, ERROR_PROTOCOL_ERROR, outcome_of(e, true),
+		     "the store answered %s with bytes that are no %s", e->message->name, response->short_name);
+	answer_end(out);
+}
+
+static void answer_pong(struct execute *e)
+{
+	struct buffer *out = request_out(&e->request);
+
+	answer_ok(out, &e->request.id);
+	buffer_add_text(out, "\"pong\":true,\"rtt_us\":");
+	json_uint(out, loop_clock_us() - e->began_us);
+	answer_end(out);
+}
+
+static void answered(struct execute *e, const struct package *package)
+{
+	if (request_out(&e->request) != NULL) {
+		if (e->message == NULL)
+			answer_pong(e);
+		else
+			answer_message(e, package);
+	}
+	request_end(&e->request);
+	execute_free(e);
+}
+
+/* BadRequest and NotAuthenticated carry a text of the server for people, often a stack trace: its first line tells enough. */
+static void fail_with_text(struct execute *e, enum error_code code, const char *what,
+			   const struct package *package)
+{
+	const char *text = (const char *)package->payload;
+	size_t len = 0;
+	char message[SUBJECT_TEXT];
+
+	while (len < package->payload_len && len < 300 && text[len] != '\n' && text[len] != '\r')
+		len++;
+	snprintf(message, sizeof(message), "%s%s%.*s", what, len > 0 ? ": " : "", (int)len, text);
+	fail(e, code, false, message);
+}
+
+static void on_ended(struct operation *op, enum operation_end how, const struct package *package)
+{
+	struct execute *e = CONTAINER(op, struct execute, operation);
+
+	switch (how) {
+	case OPERATION_ANSWERED:
+		answered(e, package);
+		break;
+	case OPERATION_BAD_REQUEST:
+		fail_with_text(e, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request", package);
+		break;
+	case OPERATION_NOT_AUTHENTICATED:
+		fail_with_text(e, ERROR_NOT_AUTHENTICATED, "the store does not know this user and password",
+			       package);
+		break;
+	case OPERATION_NOT_HANDLED:
+		fail(e, ERROR_NOT_HANDLED, false, "this node of the store is read-only");
+		break;
+	case OPERATION_UNEXPECTED:
+		fail(e, ERROR_PROTOCOL_ERROR, true, "the store answered with a command that is no answer to this");
+		break;
+	case OPERATION_UNAVAILABLE:
+		fail(e, ERROR_UNAVAILABLE, false, "no connection to the store within the time allowed");
+		break;
+	case OPERATION_TIMEOUT:
+		fail(e, ERROR_TIMEOUT, true, "the store did not answer within the time allowed");
+		break;
+	case OPERATION_LOST:
+		fail(e, ERROR_CONNECTION_LOST, true,
+		     "the connection to the store was lost before the answer came");
+		break;
+	case OPERATION_CANCELLED:
+		fail(e, ERROR_SHUTTING_DOWN, op->sent, "esbridge is shutting down");
+		break;
+	}
+}
+
+/* Requests --------------------------------------------------------------------------------------- */
+
+static struct execute *execute_new(struct bridge *bridge, const struct message *message)
+{
+	struct execute *e = mem_new(sizeof(*e));
+
+	e->message = message;
+	operation_init(&e->operation, bridge->store);
+	e->operation.ended = on_ended;
+	return e;
+}
+
+static void start(struct execute *e, struct session *s, const struct request_id *id,
+		  const struct guid *correlation, uint64_t timeout_ms)
+{
+	request_begin(&e->request, s, id);
+	if (!operation_start(&e->operation, correlation, timeout_ms))
+		fail(e, ERROR_OVERLOADED, false, "too many requests wait for the store");
+}
+
+/* False, with the request refused, where the client's own correlation id cannot be taken. */
+static bool choose_correlation(struct session *s, const struct request_id *id, const struct guid *wanted,
+			       enum outcome outcome, struct guid *correlation)
+{
+	if (wanted == NULL) {
+		guid_make(correlation);
+		return true;
+	}
+	*correlation = *wanted;
+	if (idtable_find(&s->bridge->store->conversations, wanted) == NULL)
+		return true;
+	session_refuse(s, id, ERROR_ALREADY_EXISTS, outcome, "correlation_id is in flight already");
+	return false;
+}
+
+void bridge_execute(struct session *s, const struct request_id *id, const struct execute_arguments *a)
+{
+	struct bridge *bridge = s->bridge;
+	const struct message *m = a->message;
+	enum outcome outcome = m->kind == MESSAGE_READ ? OUTCOME_NOT_SAID : OUTCOME_NONE;
+	struct guid correlation;
+	struct execute *e;
+	struct encoded encoded;
+	char fault[FAULT_TEXT];
+	size_t began;
+
+	if (bridge->settings.read_only && m->kind != MESSAGE_READ) {
+		session_refuse(s, id, ERROR_READ_ONLY, outcome, "esbridge runs read-only: %s is refused", m->name);
+		return;
+	}
+	if (!choose_correlation(s, id, a->correlation, outcome, &correlation))
+		return;
+	e = execute_new(bridge, m);
+	e->render = (struct render){ a->payload, bridge->settings.depth };
+	e->operation.command = m->command;
+	e->operation.answer = m->reply_command;
+	e->operation.other_answer = m->other_reply_command;
+	e->operation.repeatable = m->repeatable;
+	encoded.event_ids = &e->event_ids;
+	began = frame_begin(&e->operation.frame, m->command, &correlation, a->who);
+	if (!json_to_message(m, a->doc, a->body, bridge->settings.require_master, &e->operation.frame, &encoded,
+			     fault)) {
+		session_refuse(s, id, ERROR_BAD_REQUEST, outcome, "%s", fault);
+		execute_free(e);
+		return;
+	}
+	if (!frame_end(&e->operation.frame, began)) {
+		session_refuse(s, id, ERROR_LIMIT_EXCEEDED, outcome,
+			       "the message is larger than the %d bytes that the store takes", FRAME_MOST);
+		execute_free(e);
+		return;
+	}
+	bridge->executed++;
+	start(e, s, id, &correlation, a->timeout_ms);
+}
+
+void bridge_ping(struct session *s, const struct request_id *id, const struct credentials *who,
+		 uint64_t timeout_ms)
+{
+	struct execute *e = execute_new(s->bridge, NULL);
+	struct guid correlation;
+
+	guid_make(&correlation);
+	e->operation.command = CMD_PING;
+	e->operation.answer = CMD_PONG;
+	e->operation.repeatable = true;
+	e->began_us = loop_clock_us();
+	frame_add(&e->operation.frame, CMD_PING, &correlation, who, NULL, 0);
+	start(e, s, id, &correlation, timeout_ms);
+}

@@ -1,0 +1,85 @@
+#include "bridge/outstanding.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+void outstanding_init(struct outstanding *o)
+{
+	*o = (struct outstanding){ .count = 0 };
+	link_init(&o->order);
+	link_init(&o->spare);
+}
+
+static void free_list(struct link *list)
+{
+	struct link *l;
+
+	while ((l = list_first(list)) != NULL) {
+		list_remove(l);
+		free(CONTAINER(l, struct delivery, link));
+	}
+}
+
+void outstanding_free(struct outstanding *o)
+{
+	outstanding_clear(o);
+	free_list(&o->spare);
+	idtable_free(&o->table);
+}
+
+struct delivery *outstanding_find(const struct outstanding *o, const struct guid *id)
+{
+	struct idnode *n = idtable_find(&o->table, id);
+
+	return n == NULL ? NULL : CONTAINER(n, struct delivery, node);
+}
+
+struct delivery *outstanding_first(const struct outstanding *o)
+{
+	struct link *l = list_first(&o->order);
+
+	return l == NULL ? NULL : CONTAINER(l, struct delivery, link);
+}
+
+static struct delivery *delivery_new(struct outstanding *o)
+{
+	struct link *l = list_first(&o->spare);
+
+	if (l == NULL)
+		return mem_new(sizeof(struct delivery));
+	list_remove(l);
+	return CONTAINER(l, struct delivery, link);
+}
+
+void outstanding_add(struct outstanding *o, const struct guid *id)
+{
+	struct delivery *d = outstanding_find(o, id);
+
+	if (d == NULL) {
+		d = delivery_new(o);
+		link_init(&d->link);
+		d->node.id = *id;
+		idtable_insert(&o->table, &d->node);
+		o->count++;
+	} else {
+		list_remove(&d->link);
+	}
+	list_append(&o->order, &d->link);
+}
+
+void outstanding_remove(struct outstanding *o, struct delivery *d)
+{
+	idtable_remove(&o->table, &d->node);
+	list_remove(&d->link);
+	list_append(&o->spare, &d->link);
+	o->count--;
+}
+
+void outstanding_clear(struct outstanding *o)
+{
+	struct delivery *d;
+
+	while ((d = outstanding_first(o)) != NULL)
+		outstanding_remove(o, d);
+}

@@ -1,0 +1,42 @@
+/*
+ * The events of one subscription that were delivered and are not acknowledged yet: found by id, kept in the order of
+ * their delivery.
+ */
+#ifndef ESBRIDGE_BRIDGE_OUTSTANDING_H
+#define ESBRIDGE_BRIDGE_OUTSTANDING_H
+
+#include <stdint.h>
+
+#include "base/idtable.h"
+#include "base/list.h"
+
+struct delivery {
+	struct idnode node;  /* the id to acknowledge */
+	struct link link;
+};
+
+struct outstanding {
+	struct idtable table;
+	struct link order;   /* of delivery, the oldest first */
+	struct link spare;   /* deliveries to be used again */
+	uint32_t count;
+};
+
+void outstanding_init(struct outstanding *o);
+void outstanding_free(struct outstanding *o);
+
+/* Counts the event ID as delivered now. One that is outstanding already takes its new place instead (the store delivers again after its time-out). */
+void outstanding_add(struct outstanding *o, const struct guid *id);
+
+/* The delivery of ID, or NULL. Lives until it is removed. */
+struct delivery *outstanding_find(const struct outstanding *o, const struct guid *id);
+
+/* The oldest, or NULL. */
+struct delivery *outstanding_first(const struct outstanding *o);
+
+void outstanding_remove(struct outstanding *o, struct delivery *d);
+
+/* Forgets all. */
+void outstanding_clear(struct outstanding *o);
+
+#endif

@@ -1,0 +1,74 @@
+#include "bridge/session.h"
+
+#include "bridge/reader.h"
+
+void session_init(struct session *s, struct bridge *bridge, const struct session_events *events,
+		  struct buffer *out, unsigned number)
+{
+	*s = (struct session){ .bridge = bridge, .events = events, .out = out, .number = number };
+	link_init(&s->requests);
+	link_init(&s->subscriptions);
+}
+
+void session_end(struct session *s)
+{
+	struct link *l;
+
+	reader_end_all(s);
+	while ((l = list_first(&s->requests)) != NULL) {
+		CONTAINER(l, struct request, link)->session = NULL;
+		list_remove(l);
+	}
+	s->in_flight = 0;
+}
+
+void request_begin(struct request *r, struct session *s, const struct request_id *id)
+{
+	r->bridge = s->bridge;
+	r->session = s;
+	r->id = *id;
+	link_init(&r->link);
+	list_append(&s->requests, &r->link);
+	s->in_flight++;
+	s->bridge->requests++;
+}
+
+void request_end(struct request *r)
+{
+	struct session *s = r->session;
+
+	r->bridge->requests--;
+	list_remove(&r->link);
+	r->session = NULL;
+	if (s == NULL)
+		return;
+	s->in_flight--;
+	s->events->wrote(s);
+	s->events->eased(s);
+}
+
+void request_fail(struct request *r, enum error_code code, enum outcome outcome, const char *format, ...)
+{
+	struct buffer *out = request_out(r);
+	va_list list;
+
+	if (out != NULL) {
+		va_start(list, format);
+		answer_error_list(out, &r->id, code, outcome, format, list);
+		va_end(list);
+		answer_end(out);
+	}
+	request_end(r);
+}
+
+void session_refuse(struct session *s, const struct request_id *id, enum error_code code, enum outcome outcome,
+		    const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	answer_error_list(s->out, id, code, outcome, format, list);
+	va_end(list);
+	answer_end(s->out);
+	s->events->wrote(s);
+}

@@ -1,0 +1,92 @@
+/*
+ * A session is what the bridge knows of one local client: where its lines go, what it has asked for, and its
+ * subscriptions. The client's socket is the local room's.
+ *
+ * Requests outlive sessions. When the client goes, they only forget it: a write is still finished and counted.
+ */
+#ifndef ESBRIDGE_BRIDGE_SESSION_H
+#define ESBRIDGE_BRIDGE_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "bridge/answer.h"
+#include "store/store.h"
+
+struct bridge_settings {
+	uint32_t operation_timeout;  /* milliseconds, where a request says nothing */
+	uint32_t subscriptions_most; /* of one client */
+	unsigned depth;              /* of JSON, in and out */
+	size_t output_cap;           /* unread bytes at which a subscription without a window is given up */
+	bool require_master;
+	bool read_only;
+};
+
+/* What all sessions share. */
+struct bridge {
+	struct loop *loop;
+	struct store *store;
+	struct bridge_settings settings;
+	uint32_t requests;           /* begun and not ended, of clients that are gone too */
+	uint64_t executed;           /* executes taken up since the start */
+	uint64_t pushed;             /* events given to clients since the start */
+};
+
+struct session;
+
+struct session_events {
+	/* Lines were added to `out`. */
+	void (*wrote)(struct session *session);
+	/* A request or a subscription has ended: another may be taken up, or the client may be done. */
+	void (*eased)(struct session *session);
+};
+
+struct session {
+	struct bridge *bridge;
+	const struct session_events *events;
+	struct buffer *out;          /* the client's; whole lines are added */
+	unsigned number;             /* of the client in the log */
+	struct link requests;
+	uint32_t in_flight;          /* length of that list */
+	struct link subscriptions;
+	uint32_t subscription_count;
+	uint64_t subscriptions_made; /* for the names that the daemon gives */
+};
+
+void session_init(struct session *s, struct bridge *bridge, const struct session_events *events,
+		  struct buffer *out, unsigned number);
+
+/* The client is gone: its subscriptions end at the store, its requests forget it. */
+void session_end(struct session *s);
+
+/* A request under way. Embedded in what a kind of request needs; begun with request_begin(). */
+struct request {
+	struct bridge *bridge;
+	struct session *session;  /* NULL once the client is gone */
+	struct link link;
+	struct request_id id;
+};
+
+void request_begin(struct request *r, struct session *s, const struct request_id *id);
+
+/* Where the answer goes, or NULL where nobody waits for it. */
+static inline struct buffer *request_out(const struct request *r)
+{
+	return r->session == NULL ? NULL : r->session->out;
+}
+
+/* Ends R, which has been answered or has nobody to be answered to. */
+void request_end(struct request *r);
+
+/* Answers R with an error and ends it. */
+void request_fail(struct request *r, enum error_code code, enum outcome outcome, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Answers a request that was never begun. */
+void session_refuse(struct session *s, const struct request_id *id, enum error_code code, enum outcome outcome,
+		    const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,288 @@
+#include "daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/notify.h"
+#include "local/listener.h"
+
+enum { SIGNALS = 3 };
+
+struct daemon {
+	struct config *config;
+	const struct options *options;
+	struct loop *loop;
+	struct bridge bridge;
+	struct local local;
+	struct listener *listener;
+	struct event *signals[SIGNALS];
+	struct deadline drain;   /* the end of the patience with clients at the stop */
+	struct job end;
+	char host[CONFIG_HOST];
+	bool stopping;
+	int status;
+};
+
+/* Settings --------------------------------------------------------------------------------------- */
+
+static void fill_store(struct daemon *d, struct store_settings *s)
+{
+	const struct config *c = d->config;
+	uint16_t port = 0;
+
+	memset(s, 0, sizeof(*s));
+	config_split_server(c->store.server, d->host, sizeof(d->host), &port);
+	s->connection.host = d->host;
+	s->connection.port = port;
+	s->connection.name = c->store.connection_name;
+	snprintf(s->connection.credentials.login, sizeof(s->connection.credentials.login), "%s",
+		 c->store.username);
+	snprintf(s->connection.credentials.password, sizeof(s->connection.credentials.password), "%s",
+		 c->store.password);
+	s->connection.connect_timeout = (uint32_t)c->store.connect_timeout;
+	s->connection.heartbeat_interval = (uint32_t)c->store.heartbeat_interval;
+	s->connection.heartbeat_timeout = (uint32_t)c->store.heartbeat_timeout;
+	s->connection.reconnect_delay_min = (uint32_t)c->store.reconnect_delay_min;
+	s->connection.reconnect_delay_max = (uint32_t)c->store.reconnect_delay_max;
+	s->connection.max_attempts = (uint32_t)c->store.max_attempts;
+	s->connection.frame_limit = (size_t)c->store.frame_limit;
+	s->operations_most = (uint32_t)c->store.queue;
+	s->bytes_most = (size_t)c->limits.memory;
+}
+
+/* What can change while the daemon runs. */
+static void apply(struct daemon *d)
+{
+	const struct config *c = d->config;
+	struct local_settings *local = &d->local.settings;
+	struct bridge_settings *bridge = &d->bridge.settings;
+
+	log_setup((enum log_level)config_log_level(c), (enum log_prefix)c->daemon.log_prefix);
+	local->line_most = (size_t)c->limits.line;
+	local->depth = bridge->depth = (unsigned)c->limits.depth;
+	local->in_flight_most = (uint32_t)c->limits.in_flight;
+	local->subscriptions_most = bridge->subscriptions_most = (uint32_t)c->limits.subscriptions;
+	local->clients_most = (uint32_t)c->limits.clients;
+	local->output_pause = (size_t)c->limits.output_pause;
+	local->output_resume = (size_t)c->limits.output_resume;
+	local->output_cap = bridge->output_cap = (size_t)c->limits.output_cap;
+	local->stall_timeout = (uint32_t)c->limits.client_stall_timeout;
+	local->operation_timeout = bridge->operation_timeout = (uint32_t)c->store.operation_timeout;
+	bridge->require_master = c->store.require_master;
+	bridge->read_only = c->daemon.read_only;
+	d->local.doc.depth = local->depth;
+	if (d->bridge.store != NULL) {
+		d->bridge.store->settings.operations_most = (uint32_t)c->store.queue;
+		d->bridge.store->settings.bytes_most = (size_t)c->limits.memory;
+	}
+}
+
+static void complain(void *arg, const char *text)
+{
+	(void)arg;
+	log_write(LOG_ERROR, "%s", text);
+}
+
+static void tell_change(void *arg, const struct setting *row, bool taken)
+{
+	(void)arg;
+	if (taken)
+		log_write(LOG_NOTICE, "setting changed name=%s.%s", row->section, row->name);
+	else
+		log_write(LOG_WARNING, "setting takes effect after a restart only name=%s.%s", row->section,
+			  row->name);
+}
+
+static void changed(void *arg, const struct setting *row)
+{
+	tell_change(arg, row, row->reloadable);
+}
+
+static void reload(struct daemon *d)
+{
+	struct config fresh;
+
+	if (d->options->file == NULL) {
+		log_write(LOG_WARNING, "there is no file of settings to read again");
+		return;
+	}
+	notify_format("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)loop_clock_us());
+	if (config_load(&fresh, d->options->file, complain, NULL)) {
+		settings_reload(config_table, d->config, &fresh, changed, d);
+		config_free(&fresh);
+		apply(d);
+		log_write(LOG_NOTICE, "settings read again file=%s", d->options->file);
+	} else {
+		log_write(LOG_ERROR, "the settings stay as they were file=%s", d->options->file);
+	}
+	notify_send("READY=1");
+}
+
+/* Stopping --------------------------------------------------------------------------------------- */
+
+static void end(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_clear_deadline(d->loop, &d->drain);
+	store_stop(d->bridge.store);
+	loop_stop(d->loop);
+}
+
+static void on_emptied(struct local *local)
+{
+	struct daemon *d = CONTAINER(local, struct daemon, local);
+
+	if (d->stopping)
+		loop_put_off(d->loop, &d->end);
+}
+
+static void on_drain_over(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_write(LOG_WARNING, "clients have not finished in time clients=%u requests=%u", d->local.client_count,
+		  d->bridge.requests);
+	end(d);
+}
+
+static void stop(struct daemon *d, int status)
+{
+	struct link *l, *next;
+
+	if (d->stopping) {
+		end(d);
+		return;
+	}
+	log_write(LOG_NOTICE, "stopping clients=%u requests=%u", d->local.client_count, d->bridge.requests);
+	notify_send("STOPPING=1\nSTATUS=finishing what is under way");
+	d->stopping = true;
+	d->status = status;
+	d->local.draining = true;
+	loop_set_deadline(d->loop, &d->drain, (uint64_t)d->config->daemon.drain_timeout);
+	for (l = list_first(&d->local.clients); l != NULL; l = next) {
+		next = list_next(&d->local.clients, l);
+		client_drain(CONTAINER(l, struct client, link));
+	}
+	if (d->local.client_count == 0)
+		loop_put_off(d->loop, &d->end);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)what;
+	if (number == SIGHUP)
+		reload(d);
+	else
+		stop(d, EX_OK);
+}
+
+/* The store -------------------------------------------------------------------------------------- */
+
+static void on_store_changed(void *arg, bool ready)
+{
+	struct daemon *d = arg;
+	struct connection_view view;
+
+	connection_look(d->bridge.store->connection, &view);
+	if (ready)
+		notify_format("STATUS=connected to %s", view.endpoint);
+	else if (!d->stopping)
+		notify_format("STATUS=not connected to %s: %s", view.endpoint, view.last_error);
+}
+
+static void on_gave_up(void *arg)
+{
+	stop(arg, EX_UNAVAILABLE);
+}
+
+/* Starting --------------------------------------------------------------------------------------- */
+
+static void watch_signals(struct daemon *d)
+{
+	static const int numbers[SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < SIGNALS; i++) {
+		d->signals[i] = evsignal_new(loop_base(d->loop), numbers[i], on_signal, d);
+		if (d->signals[i] == NULL || event_add(d->signals[i], NULL) != 0) {
+			log_write(LOG_ERROR, "signals cannot be watched");
+			exit(EX_OSERR);
+		}
+	}
+}
+
+static bool start(struct daemon *d)
+{
+	struct store_settings store;
+	char fault[256];
+
+	d->loop = loop_new();
+	watch_signals(d);
+	d->bridge.loop = d->local.loop = d->loop;
+	d->local.bridge = &d->bridge;
+	d->local.emptied = on_emptied;
+	d->local.started_us = loop_clock_us();
+	d->local.settings.version = PACKAGE_VERSION;
+	d->local.settings.path = d->config->socket.path;
+	d->local.settings.mode = (mode_t)d->config->socket.mode;
+	d->local.settings.group = d->config->socket.group;
+	link_init(&d->local.clients);
+	/* Payloads begin at the fifth level of a request: what is in them needs no tokens. */
+	json_doc_init(&d->local.doc, (unsigned)d->config->limits.depth, 4, 1024 * 1024);
+	deadline_init(&d->drain, on_drain_over, d);
+	job_init(&d->end, end, d);
+	apply(d);
+	d->listener = listener_new(&d->local, fault, sizeof(fault));
+	if (d->listener == NULL) {
+		log_write(LOG_ERROR, "%s", fault);
+		return false;
+	}
+	fill_store(d, &store);
+	d->bridge.store = store_new(d->loop, &store, on_gave_up, on_store_changed, d);
+	mem_wipe(&store, sizeof(store));
+	return true;
+}
+
+static void tidy(struct daemon *d)
+{
+	struct link *l;
+
+	if (d->listener != NULL)
+		listener_free(d->listener);
+	while ((l = list_first(&d->local.clients)) != NULL)
+		client_close(CONTAINER(l, struct client, link), "shutting_down");
+	if (d->bridge.store != NULL)
+		store_free(d->bridge.store);
+	json_doc_free(&d->local.doc);
+	for (size_t i = 0; i < SIGNALS; i++)
+		event_free(d->signals[i]);
+	loop_free(d->loop);
+}
+
+int daemon_run(struct config *config, const struct options *options)
+{
+	struct daemon d = { .config = config, .options = options };
+
+	if (!start(&d)) {
+		tidy(&d);
+		return EX_UNAVAILABLE;
+	}
+	log_write(LOG_NOTICE, "esbridged %s listens socket=%s server=%s", PACKAGE_VERSION, config->socket.path,
+		  config->store.server);
+	notify_format("READY=1\nSTATUS=connecting to %s", config->store.server);
+	store_start(d.bridge.store);
+	loop_run(d.loop);
+	tidy(&d);
+	log_write(LOG_NOTICE, "stopped");
+	return d.status;
+}

@@ -1,0 +1,394 @@
+#include "local/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "bridge/reader.h"
+#include "local/request.h"
+
+enum {
+	READ_LEAST = 64 * 1024,  /* bytes taken per wakeup; more where a long line is under way */
+	READ_MOST = 1024 * 1024,
+	KEEP = 16 * 1024,        /* memory kept by a client with nothing under way */
+	LINES_PER_TURN = 64,
+	TURN_US = 1000,
+};
+
+static void flush_later(struct client *c)
+{
+	loop_put_off(c->local->loop, &c->flush);
+}
+
+static void work_later(struct client *c)
+{
+	loop_put_off(c->local->loop, &c->work);
+}
+
+static void client_free(void *object)
+{
+	struct client *c = object;
+
+	buffer_free(&c->in);
+	buffer_free(&c->out);
+	free(c->name);
+	free(c);
+}
+
+void client_close(struct client *c, const char *reason)
+{
+	struct local *local = c->local;
+
+	if (c->closed)
+		return;
+	c->closed = true;
+	log_write(LOG_DEBUG, "client closed client=%u reason=%s lines=%llu", c->number, reason,
+		  (unsigned long long)c->lines);
+	session_end(&c->session);
+	event_free(c->readable);
+	event_free(c->writable);
+	close(c->fd);
+	job_cancel(&c->work);
+	job_cancel(&c->flush);
+	loop_clear_deadline(local->loop, &c->stall);
+	list_remove(&c->link);
+	local->client_count--;
+	loop_park(local->loop, c, client_free);
+	if (local->client_count == 0 && local->emptied != NULL)
+		local->emptied(local);
+}
+
+/* Output ----------------------------------------------------------------------------------------- */
+
+/* True where nothing more can come of C: it has ended, or the daemon does, and all that it asked for is answered. */
+static bool is_done(const struct client *c)
+{
+	if (buffer_len(&c->in) > 0 || !(c->ended || c->local->draining))
+		return false;
+	if (c->gone)
+		return true;
+	return c->session.in_flight == 0 && c->session.subscription_count == 0 && buffer_len(&c->out) == 0;
+}
+
+static void pause_or_resume(struct client *c)
+{
+	size_t waits = buffer_len(&c->out);
+
+	if (!c->paused && waits > c->local->settings.output_pause) {
+		c->paused = true;
+		if (!c->ended)
+			event_del(c->readable);
+	} else if (c->paused && waits <= c->local->settings.output_resume) {
+		c->paused = false;
+		work_later(c);
+	}
+}
+
+/* Nobody reads any more. What is in flight is still finished at the store. */
+static void be_gone(struct client *c)
+{
+	c->gone = true;
+	loop_clear_deadline(c->local->loop, &c->stall);
+	work_later(c);
+}
+
+static void write_out(struct client *c)
+{
+	ssize_t n;
+
+	if (c->gone) {
+		buffer_consume(&c->out, buffer_len(&c->out));
+		return;
+	}
+	if (c->out.failed || buffer_len(&c->out) > c->local->settings.output_cap + c->local->settings.line_most) {
+		log_write(LOG_WARNING, "a client has too much unread output and is closed client=%u bytes=%zu",
+			  c->number, buffer_len(&c->out));
+		client_close(c, "slow_consumer");
+		return;
+	}
+	if (buffer_len(&c->out) == 0)
+		return;
+	n = buffer_write_fd(&c->out, c->fd);
+	if (n < 0 && errno != EAGAIN) {
+		be_gone(c);
+		return;
+	}
+	if (buffer_len(&c->out) > 0) {
+		event_add(c->writable, NULL);
+		if (n > 0 || !deadline_is_set(&c->stall))
+			loop_set_deadline(c->local->loop, &c->stall, c->local->settings.stall_timeout);
+	} else {
+		loop_clear_deadline(c->local->loop, &c->stall);
+		buffer_shrink(&c->out, KEEP);
+	}
+	pause_or_resume(c);
+	if (is_done(c))
+		client_close(c, "done");
+}
+
+static void on_flush(void *arg)
+{
+	struct client *c = arg;
+
+	if (!event_pending(c->writable, EV_WRITE, NULL))
+		write_out(c);
+	else
+		pause_or_resume(c);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	write_out(arg);
+}
+
+static void on_stall(void *arg)
+{
+	struct client *c = arg;
+
+	log_write(LOG_WARNING, "a client has not read for its time and is closed client=%u unread=%zu", c->number,
+		  buffer_len(&c->out));
+	client_close(c, "slow_consumer");
+}
+
+/* Input ------------------------------------------------------------------------------------------ */
+
+static void refuse_long_line(struct client *c)
+{
+	static const struct request_id none;
+
+	c->errors++;
+	session_refuse(&c->session, &none, ERROR_LINE_TOO_LONG, OUTCOME_NOT_SAID,
+		       "a line may have %zu bytes; this one is thrown away", c->local->settings.line_most);
+}
+
+static void take_line(struct client *c, const char *line, size_t len)
+{
+	if (len > 0 && line[len - 1] == '\r')
+		len--;
+	if (len > c->local->settings.line_most) {
+		refuse_long_line(c);
+	} else if (len > 0) {
+		c->lines++;
+		request_take(c, line, len);
+	}
+}
+
+/* No LF in what has come: the line goes on, has become too long, or has ended with the input. */
+static void take_rest(struct client *c)
+{
+	size_t len = buffer_len(&c->in);
+
+	if (!c->skipping && len > c->local->settings.line_most + 1) {
+		c->skipping = true;
+		refuse_long_line(c);
+	}
+	if (c->skipping) {
+		buffer_consume(&c->in, len);
+	} else if (c->ended && len > 0) {
+		take_line(c, (const char *)buffer_at(&c->in), len);
+		buffer_consume(&c->in, len);
+	}
+	c->searched = buffer_len(&c->in);
+}
+
+/* Takes up one line. Returns false where there is no whole one. */
+static bool next_line(struct client *c)
+{
+	const char *at = (const char *)buffer_at(&c->in);
+	size_t len = buffer_len(&c->in);
+	const char *lf = len == c->searched ? NULL : memchr(at + c->searched, '\n', len - c->searched);
+	size_t line;
+
+	if (lf == NULL) {
+		take_rest(c);
+		return false;
+	}
+	line = (size_t)(lf - at);
+	if (!c->skipping)
+		take_line(c, at, line);
+	c->skipping = false;
+	c->searched = 0;
+	buffer_consume(&c->in, line + 1);
+	return true;
+}
+
+static bool may_take(const struct client *c)
+{
+	return (!c->paused || c->gone) && !c->closed &&
+	       c->session.in_flight < c->local->settings.in_flight_most;
+}
+
+/* The input has ended, and all of it is taken up: no acknowledgement can come any more. */
+static void finish(struct client *c)
+{
+	if (c->ended && buffer_len(&c->in) == 0)
+		reader_end_acknowledging(&c->session);
+	if (is_done(c))
+		client_close(c, c->gone ? "gone" : "done");
+}
+
+/*
+ * Takes up lines as far as the client may go on: a bounded number in one turn, so that no client holds up the others.
+ */
+static void on_work(void *arg)
+{
+	struct client *c = arg;
+	uint64_t end = loop_clock_us() + TURN_US;
+	unsigned lines = 0;
+	bool more = false;
+
+	while (!more && may_take(c) && next_line(c))
+		more = ++lines == LINES_PER_TURN || ((lines & 7) == 0 && loop_clock_us() >= end);
+	if (c->closed)
+		return;
+	if (more)
+		work_later(c);
+	else
+		buffer_shrink(&c->in, KEEP);
+	if (!c->ended && may_take(c))
+		event_add(c->readable, NULL);
+	else if (!c->ended)
+		event_del(c->readable);
+	finish(c);
+}
+
+/*
+ * The end of the input is a half-close as long as the other side still reads, and that can only be told by asking. An
+ * edge-triggered event wakes us when it stops to.
+ */
+static void on_closed(evutil_socket_t fd, short what, void *arg)
+{
+	struct client *c = arg;
+	struct pollfd p = { .fd = fd, .events = 0 };
+
+	(void)what;
+	if (!c->gone && poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0)
+		be_gone(c);
+}
+
+/* libevent wants all events of a descriptor to be edge-triggered, or none. */
+static void end_of_input(struct client *c)
+{
+	struct event_base *base = loop_base(c->local->loop);
+	bool writing = event_pending(c->writable, EV_WRITE, NULL) != 0;
+
+	c->ended = true;
+	event_free(c->readable);
+	event_free(c->writable);
+	c->readable = event_new(base, c->fd, EV_READ | EV_ET | EV_PERSIST, on_closed, c);
+	c->writable = event_new(base, c->fd, EV_WRITE | EV_ET, on_writable, c);
+	if (c->readable == NULL || c->writable == NULL) {
+		log_write(LOG_ERROR, "out of memory for a client");
+		exit(EX_OSERR);
+	}
+	event_add(c->readable, NULL);
+	if (writing)
+		event_add(c->writable, NULL);
+	on_closed(c->fd, EV_READ, c);
+	work_later(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct client *c = arg;
+	size_t has = buffer_len(&c->in);
+	size_t most = has < READ_LEAST ? READ_LEAST : has < READ_MOST ? has : READ_MOST;
+	ssize_t n;
+
+	(void)what;
+	if (link_used(&c->work.link))
+		return; /* lines wait for their turn: no more of them until then */
+	n = buffer_read_fd(&c->in, fd, most);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n < 0 && errno == ENOMEM) {
+		client_close(c, "out_of_memory");
+		return;
+	}
+	if (n < 0)
+		c->gone = true;
+	if (n <= 0)
+		end_of_input(c);
+	else
+		on_work(c);
+}
+
+/* What the bridge says ---------------------------------------------------------------------------- */
+
+static void on_wrote(struct session *s)
+{
+	flush_later(CONTAINER(s, struct client, session));
+}
+
+static void on_eased(struct session *s)
+{
+	struct client *c = CONTAINER(s, struct client, session);
+
+	if (!c->closed)
+		work_later(c);
+}
+
+static const struct session_events session_events = {
+	.wrote = on_wrote,
+	.eased = on_eased,
+};
+
+/* Life ------------------------------------------------------------------------------------------- */
+
+static void know_peer(struct client *c)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	c->uid = (uid_t)-1;
+	c->gid = (gid_t)-1;
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return;
+	c->uid = peer.uid;
+	c->gid = peer.gid;
+	c->pid = peer.pid;
+}
+
+void client_new(struct local *local, int fd)
+{
+	struct client *c = mem_new(sizeof(*c));
+
+	c->local = local;
+	c->fd = fd;
+	c->number = ++local->clients_made;
+	c->since_us = loop_clock_us();
+	know_peer(c);
+	c->readable = event_new(loop_base(local->loop), fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->writable = event_new(loop_base(local->loop), fd, EV_WRITE, on_writable, c);
+	if (c->readable == NULL || c->writable == NULL) {
+		log_write(LOG_ERROR, "out of memory for a client");
+		if (c->readable != NULL)
+			event_free(c->readable);
+		close(fd);
+		free(c);
+		return;
+	}
+	job_init(&c->work, on_work, c);
+	job_init(&c->flush, on_flush, c);
+	deadline_init(&c->stall, on_stall, c);
+	session_init(&c->session, local->bridge, &session_events, &c->out, c->number);
+	list_append(&local->clients, &c->link);
+	local->client_count++;
+	event_add(c->readable, NULL);
+	log_write(LOG_DEBUG, "client connected client=%u uid=%u pid=%d", c->number, (unsigned)c->uid, (int)c->pid);
+}
+
+void client_drain(struct client *c)
+{
+	reader_drop_all(&c->session);
+	work_later(c);
+	flush_later(c);
+}

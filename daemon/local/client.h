@@ -1,0 +1,88 @@
+/*
+ * A local client: its socket, its lines in and out, and the rules by which it is read from and written to
+ * (PROTOCOL.md, sections 1 and 6).
+ */
+#ifndef ESBRIDGE_LOCAL_CLIENT_H
+#define ESBRIDGE_LOCAL_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+
+#include "base/buffer.h"
+#include "base/json_walk.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "bridge/session.h"
+
+struct local_settings {
+	const char *path;
+	mode_t mode;
+	const char *group;               /* "": as the process has it */
+	size_t line_most;                /* bytes of a line, without its LF */
+	unsigned depth;
+	uint32_t in_flight_most;
+	uint32_t subscriptions_most;
+	uint32_t clients_most;
+	size_t output_pause;             /* unread bytes at which a client is no longer read from */
+	size_t output_resume;            /* and at which it is again */
+	size_t output_cap;               /* a client with more than this and a line is closed */
+	uint32_t stall_timeout;          /* milliseconds without a byte taken, after which it is closed */
+	uint32_t operation_timeout;
+	const char *version;             /* of the daemon */
+};
+
+/* What all clients share. */
+struct local {
+	struct loop *loop;
+	struct bridge *bridge;
+	struct local_settings settings;
+	struct json_doc doc;             /* lent to each line in turn */
+	struct link clients;             /* in the order they came */
+	uint32_t client_count;
+	unsigned clients_made;
+	uint64_t started_us;
+	bool draining;                   /* the daemon stops: nothing new is taken up */
+	void (*emptied)(struct local *local); /* the last client has gone */
+};
+
+struct client {
+	struct link link;
+	struct local *local;
+	struct session session;
+	int fd;
+	unsigned number;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	char *name;                      /* as `hello` gave it, or NULL */
+	uint64_t since_us;
+	struct event *readable;
+	struct event *writable;
+	struct buffer in;
+	struct buffer out;
+	size_t searched;                 /* bytes at the front of `in` without an LF in them */
+	bool skipping;                   /* the rest of a line that was too long is thrown away */
+	bool paused;                     /* its output is not read: nothing more is taken up */
+	bool ended;                      /* it has shut down its side: what it asked for is finished */
+	bool gone;                       /* nobody reads any more */
+	bool closed;                     /* about to be freed */
+	struct job work;                 /* lines that wait for the next turn, or the end */
+	struct job flush;
+	struct deadline stall;
+	uint64_t lines;                  /* taken up */
+	uint64_t errors;                 /* lines that were refused as they stood */
+};
+
+/* Takes over FD, a connected socket, not blocking. */
+void client_new(struct local *local, int fd);
+
+/* Answers nothing more and frees C at the end of the turn. REASON is a word for the log. */
+void client_close(struct client *c, const char *reason);
+
+/* The daemon stops (local->draining is set): C gets the last words, is finished and closed. */
+void client_drain(struct client *c);
+
+#endif

@@ -1,0 +1,238 @@
+#include "local/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+enum {
+	ACCEPTS_PER_TURN = 64,
+	REST_MS = 200,  /* after the process or the machine has run out of descriptors */
+};
+
+struct listener {
+	struct local *local;
+	int fd;
+	int spare;               /* a descriptor kept free, to refuse with when there is no other */
+	struct event *readable;
+	struct deadline rest;
+	struct sockaddr_un address;
+};
+
+static void refuse(int fd, enum error_code code, const char *why)
+{
+	static const struct request_id none;
+	struct buffer line = { .limit = 0 };
+
+	answer_error(&line, &none, code, OUTCOME_NOT_SAID, "%s", why);
+	answer_end(&line);
+	buffer_write_fd(&line, fd);
+	buffer_free(&line);
+	close(fd);
+}
+
+static void take(struct listener *l, int fd)
+{
+	struct local *local = l->local;
+
+	if (local->draining) {
+		refuse(fd, ERROR_SHUTTING_DOWN, "esbridge is shutting down");
+	} else if (local->client_count >= local->settings.clients_most) {
+		log_write(LOG_WARNING, "a client is refused, there are as many as may be clients=%u",
+			  local->client_count);
+		refuse(fd, ERROR_TOO_MANY_CLIENTS, "there are as many clients as there may be");
+	} else {
+		client_new(local, fd);
+	}
+}
+
+static void open_spare(struct listener *l)
+{
+	if (l->spare < 0)
+		l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* No descriptor is left: whoever waits is refused with the spare one, and the rest may wait a moment. */
+static void out_of_descriptors(struct listener *l)
+{
+	int fd;
+
+	log_write(LOG_WARNING, "no descriptor is left for a client");
+	if (l->spare >= 0) {
+		close(l->spare);
+		l->spare = -1;
+		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			refuse(fd, ERROR_TOO_MANY_CLIENTS, "esbridge has no file descriptor left");
+		open_spare(l);
+	}
+	event_del(l->readable);
+	loop_set_deadline(l->local->loop, &l->rest, REST_MS);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+		int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (client >= 0) {
+			take(l, client);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			out_of_descriptors(l);
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+static void on_rest_over(void *arg)
+{
+	struct listener *l = arg;
+
+	open_spare(l);
+	event_add(l->readable, NULL);
+}
+
+/* Binding ---------------------------------------------------------------------------------------- */
+
+/* True where the path is free now. */
+static bool make_way(const struct sockaddr_un *address, char *fault, size_t size)
+{
+	struct stat st;
+	int fd, error;
+
+	if (lstat(address->sun_path, &st) != 0) {
+		if (errno == ENOENT)
+			return true;
+		snprintf(fault, size, "%s: %s", address->sun_path, strerror(errno));
+		return false;
+	}
+	if (!S_ISSOCK(st.st_mode)) {
+		snprintf(fault, size, "%s exists and is no socket", address->sun_path);
+		return false;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	error = fd < 0 ? errno : connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (error != ECONNREFUSED) {
+		snprintf(fault, size, error == 0 || error == EAGAIN ? "%s: another process listens there" : "%s: %s",
+			 address->sun_path, strerror(error));
+		return false;
+	}
+	if (unlink(address->sun_path) != 0 && errno != ENOENT) {
+		snprintf(fault, size, "%s: %s", address->sun_path, strerror(errno));
+		return false;
+	}
+	log_write(LOG_NOTICE, "a socket file that nobody listens on is replaced path=%s", address->sun_path);
+	return true;
+}
+
+static bool give_to_group(const char *path, const char *name, char *fault, size_t size)
+{
+	const struct group *g;
+
+	if (name[0] == '\0')
+		return true;
+	g = getgrnam(name);
+	if (g == NULL) {
+		snprintf(fault, size, "there is no group '%s'", name);
+		return false;
+	}
+	if (chown(path, (uid_t)-1, g->gr_gid) != 0) {
+		snprintf(fault, size, "%s cannot be given to group '%s': %s", path, name, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* Nobody can connect before listen(2), and mode and group are right by then. */
+static bool open_socket(struct listener *l, char *fault, size_t size)
+{
+	const struct local_settings *settings = &l->local->settings;
+	mode_t mask = umask(0177);
+	int bound;
+
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bound = l->fd < 0 ? -1 : bind(l->fd, (const struct sockaddr *)&l->address, sizeof(l->address));
+	umask(mask);
+	if (bound != 0) {
+		snprintf(fault, size, "%s: %s", settings->path, strerror(errno));
+		return false;
+	}
+	if (!give_to_group(settings->path, settings->group, fault, size)) {
+		unlink(settings->path);
+		return false;
+	}
+	if (chmod(settings->path, settings->mode) != 0 || listen(l->fd, SOMAXCONN) != 0) {
+		snprintf(fault, size, "%s: %s", settings->path, strerror(errno));
+		unlink(settings->path);
+		return false;
+	}
+	return true;
+}
+
+static bool set_address(struct listener *l, char *fault, size_t size)
+{
+	const char *path = l->local->settings.path;
+
+	l->address.sun_family = AF_UNIX;
+	if (path[0] == '\0' || strlen(path) >= sizeof(l->address.sun_path)) {
+		snprintf(fault, size, "the path of the socket must have 1 to %zu bytes: '%s'",
+			 sizeof(l->address.sun_path) - 1, path);
+		return false;
+	}
+	strcpy(l->address.sun_path, path);
+	return true;
+}
+
+struct listener *listener_new(struct local *local, char *fault, size_t fault_size)
+{
+	struct listener *l = mem_new(sizeof(*l));
+
+	l->local = local;
+	l->fd = l->spare = -1;
+	if (!set_address(l, fault, fault_size) || !make_way(&l->address, fault, fault_size) ||
+	    !open_socket(l, fault, fault_size)) {
+		if (l->fd >= 0)
+			close(l->fd);
+		free(l);
+		return NULL;
+	}
+	l->readable = event_new(loop_base(local->loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
+	if (l->readable == NULL) {
+		snprintf(fault, fault_size, "out of memory");
+		close(l->fd);
+		unlink(local->settings.path);
+		free(l);
+		return NULL;
+	}
+	deadline_init(&l->rest, on_rest_over, l);
+	open_spare(l);
+	event_add(l->readable, NULL);
+	return l;
+}
+
+void listener_free(struct listener *l)
+{
+	loop_clear_deadline(l->local->loop, &l->rest);
+	event_free(l->readable);
+	unlink(l->address.sun_path);
+	close(l->fd);
+	if (l->spare >= 0)
+		close(l->spare);
+	free(l);
+}

@@ -1,0 +1,22 @@
+/*
+ * The Unix socket that clients connect to.
+ */
+#ifndef ESBRIDGE_LOCAL_LISTENER_H
+#define ESBRIDGE_LOCAL_LISTENER_H
+
+#include <stddef.h>
+
+#include "local/client.h"
+
+struct listener;
+
+/*
+ * Binds local->settings.path and listens. A socket file that nobody listens on is replaced; one that somebody listens on, and a file that is no
+ * socket, is left alone. Returns NULL with the reason in FAULT.
+ */
+struct listener *listener_new(struct local *local, char *fault, size_t fault_size);
+
+/* Closes and removes the socket file. */
+void listener_free(struct listener *l);
+
+#endif

@@ -1,0 +1,645 @@
+#include "store/connection.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/dns.h>
+#include <event2/util.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/command.h"
+#include "store/wire_write.h"
+
+enum {
+	READ_MOST = 256 * 1024,        /* bytes taken per wakeup */
+	KEEP_IN = 64 * 1024,           /* memory kept while nothing is under way */
+	KEEP_OUT = 64 * 1024,
+	ENDPOINT_TEXT = 280,
+	ERROR_TEXT = 160,
+};
+
+struct connection {
+	struct loop *loop;
+	struct connection_settings settings;
+	const struct connection_events *events;
+	void *arg;
+
+	enum connection_state state;
+	uint64_t state_since;
+	uint32_t attempts;
+	uint64_t connects;
+	char endpoint[ENDPOINT_TEXT];
+	char last_error[ERROR_TEXT];
+	char *redirect_host;           /* where a node said the leader is; NULL: as configured */
+	uint16_t redirect_port;
+
+	struct evdns_base *dns;        /* made when a name has to be resolved */
+	struct evdns_getaddrinfo_request *resolving;
+	struct evutil_addrinfo *addresses;
+	struct evutil_addrinfo *address; /* the one in use */
+
+	int fd;                        /* -1: none */
+	unsigned sockets;              /* counts the sockets closed: tells whether the one in hand is still there */
+	struct event *readable;
+	struct event *writable;
+	struct buffer in;
+	struct buffer out;
+	struct job flush;
+	struct guid handshake;         /* correlation id of the step that is awaited */
+	struct deadline step;          /* the end of the current step, or of the wait for the next attempt */
+	struct deadline beat;
+	bool beat_asked;               /* a heartbeat was sent and its answer is awaited */
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t beat_in;              /* bytes_in and bytes_out at the last beat */
+	uint64_t beat_out;
+};
+
+static const char *const state_names[] = {
+	[CONNECTION_OFF] = "off",
+	[CONNECTION_WAITING] = "waiting",
+	[CONNECTION_RESOLVING] = "resolving",
+	[CONNECTION_CONNECTING] = "connecting",
+	[CONNECTION_AUTHENTICATING] = "authenticating",
+	[CONNECTION_IDENTIFYING] = "identifying",
+	[CONNECTION_READY] = "ready",
+};
+
+static void attempt(struct connection *c);
+static void connect_next(struct connection *c);
+
+/* The one place where the state changes. */
+static void set_state(struct connection *c, enum connection_state state)
+{
+	if (c->state == state)
+		return;
+	log_write(LOG_DEBUG, "store connection: %s -> %s endpoint=%s", state_names[c->state],
+		  state_names[state], c->endpoint);
+	c->state = state;
+	c->state_since = loop_now(c->loop);
+}
+
+static const char *host_of(const struct connection *c)
+{
+	return c->redirect_host != NULL ? c->redirect_host : c->settings.host;
+}
+
+static uint16_t port_of(const struct connection *c)
+{
+	return c->redirect_host != NULL ? c->redirect_port : c->settings.port;
+}
+
+/* Closing ---------------------------------------------------------------------------------------- */
+
+static void close_socket(struct connection *c)
+{
+	if (c->resolving != NULL) {
+		evdns_getaddrinfo_cancel(c->resolving);
+		c->resolving = NULL;
+	}
+	if (c->fd >= 0) {
+		event_free(c->readable);
+		event_free(c->writable);
+		c->readable = c->writable = NULL;
+		close(c->fd);
+		c->fd = -1;
+		c->sockets++;
+	}
+	loop_clear_deadline(c->loop, &c->step);
+	loop_clear_deadline(c->loop, &c->beat);
+	job_cancel(&c->flush);
+	buffer_free(&c->in);
+	buffer_free(&c->out);
+	c->in.failed = c->out.failed = false;
+}
+
+static void free_addresses(struct connection *c)
+{
+	if (c->addresses != NULL)
+		evutil_freeaddrinfo(c->addresses);
+	c->addresses = c->address = NULL;
+}
+
+/* The delay doubles with each attempt from the least to the most; a fifth of it, up or down, is chance. */
+static uint32_t next_delay(const struct connection *c)
+{
+	uint64_t delay = c->settings.reconnect_delay_min;
+	struct guid chance;
+	uint32_t most = c->settings.reconnect_delay_max;
+
+	for (uint32_t i = 1; i < c->attempts && delay < most; i++)
+		delay *= 2;
+	if (delay > most)
+		delay = most;
+	guid_make(&chance);
+	return (uint32_t)(delay * (80 + chance.bytes[0] % 41) / 100);
+}
+
+static void wait_for_next(struct connection *c)
+{
+	uint32_t most = c->settings.max_attempts;
+
+	if (most != 0 && c->attempts >= most) {
+		set_state(c, CONNECTION_OFF);
+		log_write(LOG_ERROR, "the store cannot be reached, giving up attempts=%u", c->attempts);
+		c->events->gave_up(c->arg);
+		return;
+	}
+	set_state(c, CONNECTION_WAITING);
+	loop_set_deadline(c->loop, &c->step, next_delay(c));
+}
+
+static void lose(struct connection *c, const char *reason)
+{
+	bool was_ready = c->state == CONNECTION_READY;
+
+	snprintf(c->last_error, sizeof(c->last_error), "%s", reason);
+	/* A store that stays away is told of at the first, second, fourth, eighth, … attempt. */
+	log_write((c->attempts & (c->attempts - 1)) == 0 ? LOG_WARNING : LOG_DEBUG,
+		  "%s endpoint=%s reason=%s attempts=%u",
+		  was_ready ? "connection to the store lost" : "no connection to the store", c->endpoint,
+		  log_text(reason, strlen(reason)), c->attempts);
+	close_socket(c);
+	if (was_ready) {
+		free_addresses(c);
+	} else if (c->address != NULL && c->address->ai_next != NULL) {
+		c->address = c->address->ai_next;
+		connect_next(c);
+		return;
+	}
+	free_addresses(c);
+	free(c->redirect_host);
+	c->redirect_host = NULL;
+	wait_for_next(c);
+	if (was_ready)
+		c->events->lost(c->arg, reason);
+}
+
+void connection_break(struct connection *c, const char *reason)
+{
+	if (c->fd >= 0)
+		lose(c, reason);
+}
+
+static void lose_for_errno(struct connection *c, const char *what)
+{
+	char text[ERROR_TEXT];
+
+	snprintf(text, sizeof(text), "%s: %s", what, strerror(errno));
+	lose(c, text);
+}
+
+/* Heartbeats ------------------------------------------------------------------------------------- */
+
+static void send_heartbeat(struct connection *c, uint8_t command, const struct guid *correlation)
+{
+	frame_add(&c->out, command, correlation, NULL, NULL, 0);
+	connection_flush(c);
+}
+
+/*
+ * Every interval in which nothing came in asks the peer for a sign, and waits the timeout for any byte. An interval in
+ * which nothing went out asks as well: servers up to 5.0.9 close a connection on which they only send.
+ */
+static void on_beat(void *arg)
+{
+	struct connection *c = arg;
+	bool heard = c->bytes_in != c->beat_in;
+	bool spoke = c->bytes_out != c->beat_out;
+	struct guid id;
+
+	if (c->beat_asked && !heard) {
+		lose(c, "heartbeat_timeout");
+		return;
+	}
+	c->beat_asked = !heard;
+	c->beat_in = c->bytes_in;
+	c->beat_out = c->bytes_out;
+	if (!heard || !spoke) {
+		guid_make(&id);
+		send_heartbeat(c, CMD_HEARTBEAT_REQUEST, &id);
+	}
+	loop_set_deadline(c->loop, &c->beat,
+			  c->beat_asked ? c->settings.heartbeat_timeout : c->settings.heartbeat_interval);
+}
+
+/* Handshake -------------------------------------------------------------------------------------- */
+
+static void be_ready(struct connection *c)
+{
+	loop_clear_deadline(c->loop, &c->step);
+	c->attempts = 0;
+	c->connects++;
+	free_addresses(c);
+	set_state(c, CONNECTION_READY);
+	log_write(LOG_NOTICE, "connected to the store endpoint=%s", c->endpoint);
+	c->events->ready(c->arg);
+}
+
+static void begin_step(struct connection *c, enum connection_state state)
+{
+	set_state(c, state);
+	guid_make(&c->handshake);
+	loop_set_deadline(c->loop, &c->step, c->settings.connect_timeout);
+}
+
+static void identify(struct connection *c)
+{
+	size_t began;
+
+	begin_step(c, CONNECTION_IDENTIFYING);
+	began = frame_begin(&c->out, CMD_IDENTIFY_CLIENT, &c->handshake, NULL);
+	/* Version 1 exactly: anything above is confirmed, and then nothing works (WIRE 4.2). */
+	wire_int(&c->out, 1, 1);
+	wire_bytes(&c->out, 2, c->settings.name, strlen(c->settings.name));
+	frame_end(&c->out, began);
+	connection_flush(c);
+}
+
+static void authenticate(struct connection *c)
+{
+	if (c->settings.credentials.login[0] == '\0') {
+		identify(c);
+		return;
+	}
+	begin_step(c, CONNECTION_AUTHENTICATING);
+	frame_add(&c->out, CMD_AUTHENTICATE, &c->handshake, &c->settings.credentials, NULL, 0);
+	connection_flush(c);
+}
+
+/*
+ * Refused credentials are no reason to stay away: requests that bring their own work, and all others are told by
+ * the store that they are not authenticated.
+ */
+static void authenticated(struct connection *c, const struct package *p)
+{
+	if (p->command == CMD_NOT_AUTHENTICATED) {
+		snprintf(c->last_error, sizeof(c->last_error), "the store refuses the configured credentials");
+		log_write(LOG_ERROR, "the store refuses the configured credentials endpoint=%s username=%s",
+			  c->endpoint, log_text(c->settings.credentials.login,
+						strlen(c->settings.credentials.login)));
+	} else if (p->command != CMD_AUTHENTICATED) {
+		lose(c, p->command == CMD_NOT_HANDLED ? "store_not_ready" : "authentication_failed");
+		return;
+	}
+	identify(c);
+}
+
+/* Servers before 3.9.4 do not know the command and answer BadRequest; they can be used all the same. */
+static void identified(struct connection *c, const struct package *p)
+{
+	if (p->command == CMD_CLIENT_IDENTIFIED || p->command == CMD_BAD_REQUEST)
+		be_ready(c);
+	else
+		lose(c, "identification_failed");
+}
+
+static void handshake_package(struct connection *c, const struct package *p)
+{
+	if (!guid_equal(&p->correlation, &c->handshake))
+		return;
+	if (c->state == CONNECTION_AUTHENTICATING)
+		authenticated(c, p);
+	else
+		identified(c, p);
+}
+
+/* Bytes in --------------------------------------------------------------------------------------- */
+
+static void on_package(struct connection *c, const struct package *p)
+{
+	if (p->command == CMD_HEARTBEAT_REQUEST)
+		send_heartbeat(c, CMD_HEARTBEAT_RESPONSE, &p->correlation);
+	else if (p->command == CMD_HEARTBEAT_RESPONSE)
+		return;
+	else if (p->command == CMD_BAD_REQUEST && guid_is_zero(&p->correlation))
+		lose(c, "refused_by_store"); /* the store has given this connection up (WIRE 1.4) */
+	else if (c->state == CONNECTION_READY)
+		c->events->package(c->arg, p);
+	else
+		handshake_package(c, p);
+}
+
+/* Handles all whole frames. Returns the bytes that the next one still lacks, where that is known. */
+static size_t take_frames(struct connection *c)
+{
+	unsigned sockets = c->sockets;
+
+	for (;;) {
+		struct package p;
+		size_t size;
+
+		switch (frame_look(buffer_at(&c->in), buffer_len(&c->in), c->settings.frame_limit, &p,
+				   &size)) {
+		case FRAME_INCOMPLETE:
+			return size > buffer_len(&c->in) ? size - buffer_len(&c->in) : 0;
+		case FRAME_BAD_LENGTH:
+			lose(c, "bad_frame_length");
+			return 0;
+		case FRAME_BAD_HEADER:
+			lose(c, "bad_package_header");
+			return 0;
+		case FRAME_WHOLE:
+			on_package(c, &p);
+			if (c->sockets != sockets)
+				return 0; /* the package has ended the connection, and the buffer with it */
+			buffer_consume(&c->in, size);
+			break;
+		}
+	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *c = arg;
+	ssize_t n = buffer_read_fd(&c->in, fd, READ_MOST);
+	unsigned sockets = c->sockets;
+	size_t lacks;
+
+	(void)what;
+	if (n < 0) {
+		if (errno != EAGAIN)
+			lose_for_errno(c, "read");
+		return;
+	}
+	if (n == 0) {
+		lose(c, "closed_by_store");
+		return;
+	}
+	c->bytes_in += (uint64_t)n;
+	lacks = take_frames(c);
+	if (c->sockets != sockets)
+		return;
+	/* The whole of a large frame gets its room at once, not by doubling. */
+	if (lacks > READ_MOST && buffer_room(&c->in, lacks) == NULL)
+		lose(c, "out_of_memory");
+	else
+		buffer_shrink(&c->in, KEEP_IN + READ_MOST);
+}
+
+/* Bytes out -------------------------------------------------------------------------------------- */
+
+static void write_out(struct connection *c)
+{
+	ssize_t n;
+
+	if (c->fd < 0 || c->state <= CONNECTION_CONNECTING)
+		return;
+	if (c->out.failed) {
+		lose(c, "out_of_memory");
+		return;
+	}
+	if (buffer_len(&c->out) == 0)
+		return;
+	n = buffer_write_fd(&c->out, c->fd);
+	if (n < 0 && errno != EAGAIN) {
+		lose_for_errno(c, "write");
+		return;
+	}
+	if (n > 0)
+		c->bytes_out += (uint64_t)n;
+	if (buffer_len(&c->out) > 0)
+		event_add(c->writable, NULL);
+	else
+		buffer_shrink(&c->out, KEEP_OUT);
+}
+
+static void on_flush(void *arg)
+{
+	struct connection *c = arg;
+
+	if (c->fd >= 0 && !event_pending(c->writable, EV_WRITE, NULL))
+		write_out(c);
+}
+
+struct buffer *connection_out(struct connection *c)
+{
+	return &c->out;
+}
+
+void connection_flush(struct connection *c)
+{
+	loop_put_off(c->loop, &c->flush);
+}
+
+/* Connecting ------------------------------------------------------------------------------------- */
+
+static void connected(struct connection *c)
+{
+	int on = 1;
+
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->beat_in = c->bytes_in;
+	c->beat_out = c->bytes_out;
+	c->beat_asked = false;
+	loop_set_deadline(c->loop, &c->beat, c->settings.heartbeat_interval);
+	event_add(c->readable, NULL);
+	authenticate(c);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *c = arg;
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	(void)what;
+	if (c->state != CONNECTION_CONNECTING) {
+		write_out(c);
+		return;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	if (error != 0) {
+		errno = error;
+		lose_for_errno(c, "connect");
+		return;
+	}
+	connected(c);
+}
+
+/* Tries the address that is next. */
+static void connect_next(struct connection *c)
+{
+	const struct evutil_addrinfo *a = c->address;
+
+	set_state(c, CONNECTION_CONNECTING);
+	c->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->fd < 0) {
+		lose_for_errno(c, "socket");
+		return;
+	}
+	c->readable = event_new(loop_base(c->loop), c->fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->writable = event_new(loop_base(c->loop), c->fd, EV_WRITE, on_writable, c);
+	if (c->readable == NULL || c->writable == NULL) {
+		log_write(LOG_ERROR, "out of memory");
+		exit(EXIT_FAILURE);
+	}
+	if (connect(c->fd, a->ai_addr, a->ai_addrlen) != 0 && errno != EINPROGRESS) {
+		lose_for_errno(c, "connect");
+		return;
+	}
+	event_add(c->writable, NULL);
+	loop_set_deadline(c->loop, &c->step, c->settings.connect_timeout);
+}
+
+static void on_resolved(int result, struct evutil_addrinfo *addresses, void *arg)
+{
+	struct connection *c = arg;
+	char text[ERROR_TEXT];
+
+	if (result == EVUTIL_EAI_CANCEL)
+		return; /* C may be gone */
+	c->resolving = NULL;
+	if (result != 0 || addresses == NULL) {
+		snprintf(text, sizeof(text), "resolve: %s",
+			 result != 0 ? evutil_gai_strerror(result) : "no address");
+		lose(c, text);
+		return;
+	}
+	c->addresses = c->address = addresses;
+	connect_next(c);
+}
+
+static bool dns_ready(struct connection *c)
+{
+	if (c->dns == NULL)
+		c->dns = evdns_base_new(loop_base(c->loop), EVDNS_BASE_INITIALIZE_NAMESERVERS |
+								    EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	return c->dns != NULL;
+}
+
+/* Addresses are taken at once; names are resolved without blocking, /etc/hosts among the sources. */
+static void resolve(struct connection *c)
+{
+	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+					 .ai_flags = EVUTIL_AI_NUMERICHOST };
+	struct evutil_addrinfo *found = NULL;
+	struct evdns_getaddrinfo_request *request;
+	char port[8];
+
+	snprintf(port, sizeof(port), "%u", port_of(c));
+	if (evutil_getaddrinfo(host_of(c), port, &hints, &found) == 0) {
+		on_resolved(0, found, c);
+		return;
+	}
+	if (!dns_ready(c)) {
+		lose(c, "resolve: no name server is configured");
+		return;
+	}
+	hints.ai_flags = 0;
+	loop_set_deadline(c->loop, &c->step, c->settings.connect_timeout);
+	/* The answer may come before the call returns; then there is nothing to remember. */
+	request = evdns_getaddrinfo(c->dns, host_of(c), port, &hints, on_resolved, c);
+	if (c->state == CONNECTION_RESOLVING)
+		c->resolving = request;
+}
+
+static void attempt(struct connection *c)
+{
+	c->attempts++;
+	snprintf(c->endpoint, sizeof(c->endpoint), strchr(host_of(c), ':') == NULL ? "%s:%u" : "[%s]:%u",
+		 host_of(c), port_of(c));
+	set_state(c, CONNECTION_RESOLVING);
+	resolve(c);
+}
+
+/* The end of a step, or of the wait between two attempts. */
+static void on_step(void *arg)
+{
+	struct connection *c = arg;
+
+	if (c->state == CONNECTION_WAITING)
+		attempt(c);
+	else
+		lose(c, c->state == CONNECTION_RESOLVING  ? "resolve_timeout" :
+			c->state == CONNECTION_CONNECTING ? "connect_timeout" :
+							    "handshake_timeout");
+}
+
+void connection_redirect(struct connection *c, const char *host, uint16_t port)
+{
+	if (c->state != CONNECTION_READY)
+		return;
+	lose(c, "not_leader");
+	if (c->state != CONNECTION_WAITING)
+		return;
+	c->redirect_host = mem_text(host);
+	c->redirect_port = port;
+	loop_set_deadline(c->loop, &c->step, 0);
+}
+
+/* Life ------------------------------------------------------------------------------------------- */
+
+struct connection *connection_new(struct loop *loop, const struct connection_settings *settings,
+				  const struct connection_events *events, void *arg)
+{
+	struct connection *c = mem_new(sizeof(*c));
+
+	c->loop = loop;
+	c->settings = *settings;
+	c->events = events;
+	c->arg = arg;
+	c->fd = -1;
+	c->state_since = loop_now(loop);
+	job_init(&c->flush, on_flush, c);
+	deadline_init(&c->step, on_step, c);
+	deadline_init(&c->beat, on_beat, c);
+	return c;
+}
+
+void connection_free(struct connection *c)
+{
+	close_socket(c);
+	free_addresses(c);
+	if (c->dns != NULL)
+		evdns_base_free(c->dns, 0);
+	free(c->redirect_host);
+	mem_wipe(&c->settings.credentials, sizeof(c->settings.credentials));
+	free(c);
+}
+
+void connection_start(struct connection *c)
+{
+	attempt(c);
+}
+
+void connection_stop(struct connection *c)
+{
+	bool was_ready = c->state == CONNECTION_READY;
+
+	if (was_ready)
+		write_out(c);
+	close_socket(c);
+	free_addresses(c);
+	set_state(c, CONNECTION_OFF);
+	if (was_ready)
+		c->events->lost(c->arg, "shutting_down");
+}
+
+bool connection_is_ready(const struct connection *c)
+{
+	return c->state == CONNECTION_READY;
+}
+
+void connection_look(struct connection *c, struct connection_view *view)
+{
+	*view = (struct connection_view){
+		.state = state_names[c->state],
+		.endpoint = c->endpoint,
+		.last_error = c->last_error,
+		.since_ms = loop_now(c->loop) - c->state_since,
+		.attempts = c->attempts,
+		.connects = c->connects,
+		.bytes_in = c->bytes_in,
+		.bytes_out = c->bytes_out,
+	};
+}

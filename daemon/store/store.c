@@ -1,0 +1,139 @@
+#include "store/store.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/not_handled.h"
+#include "store/operation.h"
+#include "store/subscription.h"
+
+enum { NOT_READY_PAUSE = 200 }; /* milliseconds until the store is asked again */
+
+/* Subscriptions are re-made first, then what waits is sent. */
+static void send_all(struct store *store)
+{
+	subscriptions_send(store);
+	operations_send(store);
+}
+
+static void on_ready(void *arg)
+{
+	struct store *store = arg;
+
+	loop_clear_deadline(store->loop, &store->pause);
+	store->changed(store->arg, true);
+	send_all(store);
+}
+
+static void on_pause_over(void *arg)
+{
+	send_all(arg);
+}
+
+static void on_lost(void *arg, const char *reason)
+{
+	struct store *store = arg;
+
+	store->counters.losses++;
+	loop_clear_deadline(store->loop, &store->pause);
+	subscriptions_lost(store, reason);
+	operations_lost(store);
+	store->changed(store->arg, false);
+}
+
+/* A package for no conversation is an answer that came too late, or an event after an unsubscribe. */
+static void on_package(void *arg, const struct package *package)
+{
+	struct store *store = arg;
+	struct idnode *node = idtable_find(&store->conversations, &package->correlation);
+	struct conversation *c;
+
+	if (node == NULL)
+		return;
+	c = CONTAINER(node, struct conversation, node);
+	c->package(c, package);
+}
+
+static void on_gave_up(void *arg)
+{
+	struct store *store = arg;
+
+	store->gave_up(store->arg);
+}
+
+static const struct connection_events connection_events = {
+	.ready = on_ready,
+	.lost = on_lost,
+	.package = on_package,
+	.gave_up = on_gave_up,
+};
+
+struct store *store_new(struct loop *loop, const struct store_settings *settings, void (*gave_up)(void *arg),
+			void (*changed)(void *arg, bool ready), void *arg)
+{
+	struct store *store = mem_new(sizeof(*store));
+
+	store->loop = loop;
+	store->settings = *settings;
+	store->gave_up = gave_up;
+	store->changed = changed;
+	store->arg = arg;
+	link_init(&store->waiting);
+	link_init(&store->in_flight);
+	link_init(&store->subscriptions);
+	deadline_init(&store->pause, on_pause_over, store);
+	store->connection = connection_new(loop, &settings->connection, &connection_events, store);
+	return store;
+}
+
+void store_free(struct store *store)
+{
+	connection_free(store->connection);
+	loop_clear_deadline(store->loop, &store->pause);
+	idtable_free(&store->conversations);
+	mem_wipe(&store->settings.connection.credentials, sizeof(store->settings.connection.credentials));
+	free(store);
+}
+
+void store_start(struct store *store)
+{
+	connection_start(store->connection);
+}
+
+void store_stop(struct store *store)
+{
+	store->stopping = true;
+	operations_stop(store);
+	connection_stop(store->connection);
+}
+
+void conversation_open(struct store *store, struct conversation *c, const struct guid *id)
+{
+	c->node.id = *id;
+	idtable_insert(&store->conversations, &c->node);
+}
+
+void conversation_close(struct store *store, struct conversation *c)
+{
+	idtable_remove(&store->conversations, &c->node);
+}
+
+void store_pause(struct store *store, uint64_t ms)
+{
+	loop_set_deadline(store->loop, &store->pause, ms);
+}
+
+void store_not_handled(struct store *store, const struct package *package)
+{
+	struct not_handled answer;
+
+	not_handled_read(package, &answer);
+	if (answer.host[0] != '\0') {
+		log_write(LOG_NOTICE, "this node is not the leader, connecting to the one it names leader=%s:%u",
+			  log_text(answer.host, strlen(answer.host)), answer.port);
+		connection_redirect(store->connection, answer.host, answer.port);
+	} else if (!deadline_is_set(&store->pause)) {
+		store_pause(store, NOT_READY_PAUSE);
+	}
+}

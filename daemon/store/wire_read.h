@@ -1,0 +1,38 @@
+/*
+ * Reads protobuf's wire format field by field, without building objects. Source: the encoding page of protobuf's
+ * documentation (varints, wire types 0, 1, 2 and 5; groups are refused).
+ */
+#ifndef ESBRIDGE_STORE_WIRE_READ_H
+#define ESBRIDGE_STORE_WIRE_READ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct span {
+	const uint8_t *at;
+	size_t len;
+};
+
+struct wire {
+	const uint8_t *at;
+	const uint8_t *end;
+	bool broken;      /* the bytes are no message */
+};
+
+enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
+
+/* One field. The span points into the message. */
+struct wire_field {
+	uint32_t number;
+	enum wire_type type;
+	uint64_t value;    /* WIRE_VARINT and the fixed ones */
+	struct span bytes; /* WIRE_BYTES */
+};
+
+void wire_start(struct wire *w, const uint8_t *bytes, size_t len);
+
+/* Reads the next field. Returns false at the end, and where the bytes are broken (then `broken` is set). */
+bool wire_next(struct wire *w, struct wire_field *field);
+
+#endif
