@@ -1,0 +1,268 @@
+#include "connection.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "dispatch.h"
+#include "group.h"
+#include "reply.h"
+#include "subscription.h"
+
+enum {
+	READ_AT_ONCE = 256 * 1024,
+	KEEP = 1024 * 1024,             /* bytes of an empty buffer that are kept */
+	PAUSE_ABOVE = 64 * 1024 * 1024, /* output above which a client's requests are left unread */
+	RESUME_BELOW = PAUSE_ABOVE / 2,
+};
+
+static void free_connection(void *object)
+{
+	struct connection *c = object;
+
+	buffer_free(&c->in);
+	buffer_free(&c->out);
+	free(c);
+}
+
+void connection_close(struct connection *c)
+{
+	struct loop *loop = c->server->loop;
+
+	if (c->closed)
+		return;
+	c->closed = true;
+	log_write(LOG_DEBUG, "connection closed fd=%d", c->fd);
+	list_remove(&c->link);
+	job_cancel(&c->flush);
+	loop_clear_deadline(loop, &c->heartbeat);
+	event_free(c->readable);
+	event_free(c->writable);
+	close(c->fd);
+	subscriptions_end(c);
+	consumers_end(c);
+	loop_park(loop, c, free_connection);
+}
+
+/* Output ---------------------------------------------------------------------------------------- */
+
+static void set_paused(struct connection *c, bool paused)
+{
+	if (c->paused == paused)
+		return;
+	c->paused = paused;
+	if (paused)
+		event_del(c->readable);
+	else
+		event_add(c->readable, NULL);
+}
+
+/* Writes until all is gone or the socket takes no more. Returns false where the connection is dead. */
+static bool write_out(struct connection *c)
+{
+	while (buffer_len(&c->out) > 0) {
+		if (buffer_write_fd(&c->out, c->fd) < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK;
+	}
+	buffer_shrink(&c->out, KEEP);
+	return true;
+}
+
+static void flush(void *arg)
+{
+	struct connection *c = arg;
+
+	if (c->doomed || !write_out(c)) {
+		connection_close(c);
+		return;
+	}
+	if (buffer_len(&c->out) > 0)
+		event_add(c->writable, NULL);
+	if (buffer_len(&c->out) > PAUSE_ABOVE)
+		set_paused(c, true);
+	else if (buffer_len(&c->out) < RESUME_BELOW)
+		set_paused(c, false);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	flush(arg);
+}
+
+void connection_close_after_output(struct connection *c)
+{
+	if (!c->closed)
+		(void)write_out(c);
+	connection_close(c);
+}
+
+/* Nothing is closed here: the caller may be on its way through a list of those it has something for. */
+void connection_end(struct connection *c, size_t began)
+{
+	size_t limit = c->server->options->pending_limit;
+
+	if (c->closed || c->doomed || !frame_end(&c->out, began)) {
+		buffer_cut(&c->out, buffer_len(&c->out) - began);
+		c->doomed = true;
+	} else if (limit != 0 && buffer_len(&c->out) > limit) {
+		c->doomed = !write_out(c) || buffer_len(&c->out) > limit;
+	}
+	if (!c->closed)
+		loop_put_off(c->server->loop, &c->flush);
+}
+
+/* Heartbeats ------------------------------------------------------------------------------------ */
+
+/* Any bytes that came count as life, whatever they are; a paused client is not waited for. */
+static void on_heartbeat(void *arg)
+{
+	struct connection *c = arg;
+	const struct options *o = c->server->options;
+	bool alive = c->reads != c->reads_seen || c->paused;
+	struct guid id;
+
+	if (!alive && c->heartbeat_due) {
+		log_write(LOG_DEBUG, "no answer to a heartbeat fd=%d", c->fd);
+		connection_close(c);
+		return;
+	}
+	c->heartbeat_due = !alive;
+	c->reads_seen = c->reads;
+	if (!alive) {
+		guid_make(&id);
+		reply_empty(c, CMD_HEARTBEAT_REQUEST, &id);
+	}
+	loop_set_deadline(c->server->loop, &c->heartbeat,
+			  alive ? o->heartbeat_interval : o->heartbeat_timeout);
+}
+
+/* Input ----------------------------------------------------------------------------------------- */
+
+/* The real server says what is wrong with a length above its limit, and nothing to one of 0 or below. */
+static void refuse_length(struct connection *c)
+{
+	static const struct guid none;
+	const uint8_t *at = buffer_at(&c->in);
+	bool positive = at[FRAME_PREFIX - 1] < 0x80 && (at[0] | at[1] | at[2] | at[3]) != 0;
+
+	if (positive)
+		reply_text(c, CMD_BAD_REQUEST, &none, "Invalid package length.");
+	connection_close_after_output(c);
+}
+
+static void refuse_package(struct connection *c)
+{
+	static const struct guid none;
+
+	reply_text(c, CMD_BAD_REQUEST, &none, "The package is too short for what it says it has.");
+	connection_close_after_output(c);
+}
+
+/* The real server finds no room for an empty password before an empty payload. */
+static bool malformed(const struct package *p)
+{
+	return (p->flags & PACKAGE_AUTHENTICATED) && p->password_len + p->payload_len == 0;
+}
+
+/* Handles the first frame that waits. Returns false where none is whole. */
+static bool take_frame(struct connection *c)
+{
+	struct package package;
+	size_t size;
+
+	switch (frame_look(buffer_at(&c->in), buffer_len(&c->in), FRAME_MOST, &package, &size)) {
+	case FRAME_INCOMPLETE:
+		return false;
+	case FRAME_BAD_LENGTH:
+		refuse_length(c);
+		return false;
+	case FRAME_BAD_HEADER:
+		refuse_package(c);
+		return false;
+	case FRAME_WHOLE:
+		break;
+	}
+	if (malformed(&package)) {
+		refuse_package(c);
+		return false;
+	}
+	dispatch(c, &package);
+	if (c->closed)
+		return false;
+	buffer_consume(&c->in, size);
+	return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct connection *c = arg;
+	ssize_t n;
+
+	(void)fd;
+	(void)what;
+	n = buffer_read_fd(&c->in, c->fd, READ_AT_ONCE);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return;
+	if (n <= 0) {
+		connection_close(c);
+		return;
+	}
+	c->reads++;
+	while (buffer_len(&c->in) > 0 && take_frame(c))
+		;
+	if (!c->closed)
+		buffer_shrink(&c->in, KEEP);
+}
+
+/* Start ----------------------------------------------------------------------------------------- */
+
+static bool watch(struct connection *c)
+{
+	struct event_base *base = loop_base(c->server->loop);
+
+	c->readable = event_new(base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
+	c->writable = event_new(base, c->fd, EV_WRITE, on_writable, c);
+	return c->readable != NULL && c->writable != NULL && event_add(c->readable, NULL) == 0;
+}
+
+static void abandon(struct connection *c)
+{
+	if (c->readable != NULL)
+		event_free(c->readable);
+	if (c->writable != NULL)
+		event_free(c->writable);
+	close(c->fd);
+	free(c);
+}
+
+void connection_make(struct server *server, int fd)
+{
+	struct connection *c = mem_new(sizeof(*c));
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->server = server;
+	c->fd = fd;
+	c->small_numbers = true;
+	link_init(&c->link);
+	link_init(&c->subscriptions);
+	link_init(&c->consumers);
+	job_init(&c->flush, flush, c);
+	deadline_init(&c->heartbeat, on_heartbeat, c);
+	if (!watch(c)) {
+		abandon(c);
+		return;
+	}
+	list_append(&server->connections, &c->link);
+	log_write(LOG_DEBUG, "connection made fd=%d", fd);
+	if (server->options->heartbeat_interval > 0)
+		loop_set_deadline(server->loop, &c->heartbeat, server->options->heartbeat_interval);
+}

@@ -1,0 +1,212 @@
+/*
+ * esbridge-memstore: EventStoreDB's TCP protocol, from memory.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "server.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+enum option_code {
+	OPTION_LISTEN = 256,
+	OPTION_PORT,
+	OPTION_PORT_FILE,
+	OPTION_NO_HEARTBEAT,
+	OPTION_HEARTBEAT_INTERVAL,
+	OPTION_HEARTBEAT_TIMEOUT,
+	OPTION_PENDING_LIMIT,
+	OPTION_VERBOSE,
+	OPTION_VERSION,
+	OPTION_HELP,
+};
+
+enum { PORT_MOST = 65535, MILLISECONDS_MOST = 24 * 60 * 60 * 1000 };
+
+static const struct option long_options[] = {
+	{ "listen", required_argument, NULL, OPTION_LISTEN },
+	{ "port", required_argument, NULL, OPTION_PORT },
+	{ "port-file", required_argument, NULL, OPTION_PORT_FILE },
+	{ "no-heartbeat", no_argument, NULL, OPTION_NO_HEARTBEAT },
+	{ "heartbeat-interval", required_argument, NULL, OPTION_HEARTBEAT_INTERVAL },
+	{ "heartbeat-timeout", required_argument, NULL, OPTION_HEARTBEAT_TIMEOUT },
+	{ "pending-limit", required_argument, NULL, OPTION_PENDING_LIMIT },
+	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char help[] =
+	"usage: esbridge-memstore [options]\n"
+	"\n"
+	"A server that speaks EventStoreDB's TCP protocol as version 4.1.4 does and keeps\n"
+	"everything in memory. Users: admin and ops, both with the password changeit.\n"
+	"\n"
+	"  --listen ADDRESS          address to listen on [127.0.0.1]\n"
+	"  --port N                  port, 0 for any free one [1113]\n"
+	"  --port-file FILE          write the port number to FILE once it listens\n"
+	"  --no-heartbeat            send no heartbeat requests, close no silent connection\n"
+	"  --heartbeat-interval MS   silence before a heartbeat request [2000]\n"
+	"  --heartbeat-timeout MS    silence after it before the connection is closed [1000]\n"
+	"  --pending-limit BYTES     close a connection that leaves more output waiting; 0: none\n"
+	"                            [0; EventStoreDB has 10485760]\n"
+	"  --verbose                 log connections\n"
+	"  --version                 print the version and exit\n"
+	"  --help                    print this and exit\n";
+
+/* Reads a whole decimal number from 0 to MOST, or says what is accepted and exits. */
+static size_t read_number(const char *option, const char *text, size_t most)
+{
+	unsigned long long number;
+	char *end;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number > most) {
+		(void)fprintf(stderr,
+			      "esbridge-memstore: --%s takes a whole number from 0 to %zu, not \"%s\"\n",
+			      option, most, text);
+		exit(EX_USAGE);
+	}
+	return (size_t)number;
+}
+
+static void take_option(struct options *o, int code, const char *value)
+{
+	switch (code) {
+	case OPTION_LISTEN:
+		o->address = value;
+		break;
+	case OPTION_PORT:
+		o->port = (unsigned)read_number("port", value, PORT_MOST);
+		break;
+	case OPTION_PORT_FILE:
+		o->port_file = value;
+		break;
+	case OPTION_NO_HEARTBEAT:
+		o->heartbeat_interval = 0;
+		break;
+	case OPTION_HEARTBEAT_INTERVAL:
+		o->heartbeat_interval = (unsigned)read_number("heartbeat-interval", value, MILLISECONDS_MOST);
+		break;
+	case OPTION_HEARTBEAT_TIMEOUT:
+		o->heartbeat_timeout = (unsigned)read_number("heartbeat-timeout", value, MILLISECONDS_MOST);
+		break;
+	case OPTION_PENDING_LIMIT:
+		o->pending_limit = read_number("pending-limit", value, SIZE_MAX / 4);
+		break;
+	case OPTION_VERBOSE:
+		o->verbose = true;
+		break;
+	case OPTION_VERSION:
+		(void)printf("esbridge-memstore %s\n", PACKAGE_VERSION);
+		exit(EX_OK);
+	case OPTION_HELP:
+		(void)fputs(help, stdout);
+		exit(EX_OK);
+	default: /* getopt has said what is wrong */
+		(void)fputs("Try 'esbridge-memstore --help'.\n", stderr);
+		exit(EX_USAGE);
+	}
+}
+
+static void read_options(struct options *o, int argc, char **argv)
+{
+	int code;
+
+	*o = (struct options){
+		.address = "127.0.0.1",
+		.port = 1113,
+		.heartbeat_interval = 2000,
+		.heartbeat_timeout = 1000,
+	};
+	while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+		take_option(o, code, optarg);
+	if (optind < argc) {
+		(void)fprintf(stderr, "esbridge-memstore: \"%s\" is no option, and there are no operands\n",
+			      argv[optind]);
+		exit(EX_USAGE);
+	}
+}
+
+/* Writes the port under another name first, so that whoever sees the file sees all of it. */
+static bool write_port_file(const char *path, unsigned port)
+{
+	size_t size = strlen(path) + sizeof(".4294967295");
+	char *temporary = mem_new(size);
+	FILE *file;
+	bool good;
+
+	(void)snprintf(temporary, size, "%s.%u", path, (unsigned)getpid());
+	file = fopen(temporary, "we");
+	good = file != NULL && fprintf(file, "%u\n", port) > 0;
+	if (file != NULL && fclose(file) != 0)
+		good = false;
+	good = good && rename(temporary, path) == 0;
+	if (!good)
+		log_write(LOG_ERROR, "cannot write the port file path=%s error=%s", path, strerror(errno));
+	free(temporary);
+	return good;
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+	(void)what;
+	log_write(LOG_INFO, "ending signal=%d", (int)number);
+	loop_stop(arg);
+}
+
+static int serve(struct server *server, struct loop *loop, const struct options *o)
+{
+	static const int numbers[] = { SIGTERM, SIGINT };
+	struct event *signals[sizeof(numbers) / sizeof(numbers[0])];
+	int status = EX_OSERR;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		signals[i] = evsignal_new(loop_base(loop), numbers[i], on_signal, loop);
+		if (signals[i] != NULL)
+			evsignal_add(signals[i], NULL);
+	}
+	log_write(LOG_INFO, "listening address=%s port=%u", o->address, server_port(server));
+	if (o->port_file == NULL || write_port_file(o->port_file, server_port(server))) {
+		loop_run(loop);
+		status = EX_OK;
+	} else {
+		status = EX_CANTCREAT;
+	}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (signals[i] != NULL)
+			event_free(signals[i]);
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct server server;
+	struct loop *loop;
+	int status;
+
+	read_options(&options, argc, argv);
+	log_setup(options.verbose ? LOG_DEBUG : LOG_INFO, LOG_PREFIX_AUTO);
+	(void)signal(SIGPIPE, SIG_IGN);
+	loop = loop_new();
+	status = server_start(&server, loop, &options) ? serve(&server, loop, &options) : EX_UNAVAILABLE;
+	server_stop(&server);
+	loop_free(loop);
+	libevent_global_shutdown();
+	return status;
+}

@@ -1,0 +1,171 @@
+#include "server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/guid.h"
+#include "base/log.h"
+#include "connection.h"
+#include "group.h"
+#include "subscription.h"
+
+enum { BACKLOG = 1024, GROUP_TICK = 1000, ACCEPT_AT_ONCE = 64 };
+
+static void on_committed(void *arg, struct record *record)
+{
+	subscriptions_deliver(arg, record);
+	groups_deliver(record);
+}
+
+/* What a new server has: the users and who may see them. */
+static void write_first_events(struct store *store)
+{
+	static const struct {
+		const char *stream;
+		const char *type;
+		const char *data;
+	} events[] = {
+		{ "$$$user-admin", "$metadata", "{\"$acl\":{\"$w\":\"$admins\",\"$d\":\"$admins\",\"$mw\":\"$admins\"}}" },
+		{ "$$$user-ops", "$metadata", "{\"$acl\":{\"$w\":\"$admins\",\"$d\":\"$admins\",\"$mw\":\"$admins\"}}" },
+		{ "$user-admin", "$UserCreated",
+		  "{\"loginName\":\"admin\",\"fullName\":\"Event Store Administrator\",\"disabled\":false,"
+		  "\"groups\":[\"$admins\"]}" },
+		{ "$user-ops", "$UserCreated",
+		  "{\"loginName\":\"ops\",\"fullName\":\"Event Store Operations\",\"disabled\":false,"
+		  "\"groups\":[\"$ops\"]}" },
+		{ "$users", "$User", "admin" },
+		{ "$users", "$User", "ops" },
+	};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		struct new_event event = { .type = span_of(events[i].type), .data = span_of(events[i].data) };
+		struct guid id;
+
+		guid_make(&id);
+		event.id = id.bytes;
+		event.json = events[i].data[0] == '{';
+		store_append(store, store_stream(store, span_of(events[i].stream)), &event);
+	}
+}
+
+static void on_tick(void *arg)
+{
+	struct server *server = arg;
+
+	groups_tick(server);
+	loop_set_deadline(server->loop, &server->group_tick, GROUP_TICK);
+}
+
+/* The listener ------------------------------------------------------------------------------------ */
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+		int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (client < 0) {
+			if (errno != EAGAIN && errno != EWOULDBLOCK)
+				log_write(LOG_WARNING, "no connection accepted error=%s", strerror(errno));
+			return;
+		}
+		connection_make(server, client);
+	}
+}
+
+static int open_listener(const struct addrinfo *address)
+{
+	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1;
+
+	if (fd < 0)
+		return -1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static bool listen_at(struct server *server)
+{
+	const struct options *o = server->options;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo *address;
+	char port[16];
+	int error;
+
+	(void)snprintf(port, sizeof(port), "%u", o->port);
+	error = getaddrinfo(o->address, port, &hints, &address);
+	if (error != 0) {
+		log_write(LOG_ERROR, "cannot listen address=%s error=%s", o->address, gai_strerror(error));
+		return false;
+	}
+	server->fd = open_listener(address);
+	if (server->fd < 0)
+		log_write(LOG_ERROR, "cannot listen address=%s port=%s error=%s", o->address, port,
+			  strerror(errno));
+	freeaddrinfo(address);
+	return server->fd >= 0;
+}
+
+unsigned server_port(const struct server *server)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+	in_port_t port = 0;
+
+	if (getsockname(server->fd, (struct sockaddr *)&address, &len) != 0)
+		return 0;
+	if (address.ss_family == AF_INET)
+		port = ((struct sockaddr_in *)&address)->sin_port;
+	else if (address.ss_family == AF_INET6)
+		port = ((struct sockaddr_in6 *)&address)->sin6_port;
+	return ntohs(port);
+}
+
+/* Start and stop ---------------------------------------------------------------------------------- */
+
+bool server_start(struct server *server, struct loop *loop, const struct options *options)
+{
+	*server = (struct server){ .loop = loop, .options = options, .fd = -1 };
+	link_init(&server->connections);
+	link_init(&server->all_subscriptions);
+	deadline_init(&server->group_tick, on_tick, server);
+	if (!listen_at(server))
+		return false;
+	server->accepting = event_new(loop_base(loop), server->fd, EV_READ | EV_PERSIST, on_accept, server);
+	if (server->accepting == NULL || event_add(server->accepting, NULL) != 0) {
+		log_write(LOG_ERROR, "libevent gives no event for the listener");
+		return false;
+	}
+	store_init(&server->store, on_committed, server);
+	write_first_events(&server->store);
+	loop_set_deadline(loop, &server->group_tick, GROUP_TICK);
+	return true;
+}
+
+void server_stop(struct server *server)
+{
+	struct link *l;
+
+	while ((l = list_first(&server->connections)) != NULL)
+		connection_close(CONTAINER(l, struct connection, link));
+	if (server->accepting != NULL)
+		event_free(server->accepting);
+	if (server->fd >= 0)
+		close(server->fd);
+	loop_clear_deadline(server->loop, &server->group_tick);
+	groups_free(server);
+	idtable_free(&server->transactions);
+	batch_free(&server->batch);
+	store_free(&server->store);
+}

@@ -1,0 +1,54 @@
+/*
+ * The server: its listener, connections, streams and groups.
+ */
+#ifndef MEMSTORE_SERVER_H
+#define MEMSTORE_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/idtable.h"
+#include "base/loop.h"
+#include "batch.h"
+#include "names.h"
+#include "store.h"
+
+struct options {
+	const char *address;
+	const char *port_file;      /* or NULL */
+	unsigned port;              /* 0: any */
+	unsigned heartbeat_interval; /* milliseconds; 0: no heartbeats */
+	unsigned heartbeat_timeout; /* milliseconds */
+	size_t pending_limit;       /* bytes of output that a client may leave waiting; 0: no limit */
+	bool verbose;
+};
+
+struct server {
+	struct loop *loop;
+	const struct options *options;
+	struct store store;
+	struct link connections;
+	struct link all_subscriptions; /* live subscriptions to all streams */
+	struct names groups;           /* by "stream::group" */
+	struct idtable transactions;
+	struct batch batch;            /* of the write at hand */
+	struct deadline group_tick;
+	struct event *accepting;
+	int fd;
+};
+
+/*
+ * Sets SERVER up: a store with the events of a new server, and a socket that listens. OPTIONS lives as long as SERVER.
+ * Returns false, with what is wrong in the log, where the address cannot be had.
+ */
+bool server_start(struct server *server, struct loop *loop, const struct options *options);
+
+/* The port it listens on. */
+unsigned server_port(const struct server *server);
+
+/* Closes all connections and frees everything but the loop. */
+void server_stop(struct server *server);
+
+#endif

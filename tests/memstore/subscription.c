@@ -1,0 +1,118 @@
+#include "subscription.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "group.h"
+#include "handlers.h"
+#include "reply.h"
+
+struct subscription {
+	struct link of_stream;     /* in stream.subscriptions or server.all_subscriptions */
+	struct link of_connection; /* in connection.subscriptions */
+	struct connection *c;
+	struct guid correlation;
+	bool resolve_links;
+};
+
+static void subscription_free(struct subscription *s)
+{
+	list_remove(&s->of_stream);
+	list_remove(&s->of_connection);
+	free(s);
+}
+
+/* A link is followed whatever the reader may read: the real server checks nothing here. */
+static void deliver(const struct store *store, const struct link *list, const struct record *record)
+{
+	struct link *next;
+
+	for (struct link *l = list_first(list); l != NULL; l = next) {
+		const struct subscription *s = CONTAINER(l, struct subscription, of_stream);
+		struct resolved resolved = { .event = record };
+
+		next = list_next(list, l);
+		if (s->resolve_links && record->link)
+			resolved = (struct resolved){ .event = store_follow(store, record, clock_now()),
+						      .link = record };
+		reply_appeared(s->c, &s->correlation, &resolved);
+	}
+}
+
+void subscriptions_deliver(struct server *server, const struct record *record)
+{
+	deliver(&server->store, &record->stream->subscriptions, record);
+	deliver(&server->store, &server->all_subscriptions, record);
+}
+
+void subscriptions_end(struct connection *c)
+{
+	struct link *l;
+
+	while ((l = list_first(&c->subscriptions)) != NULL)
+		subscription_free(CONTAINER(l, struct subscription, of_connection));
+}
+
+size_t subscriptions_drop(struct connection *c, const struct guid *correlation)
+{
+	struct link *next;
+	size_t count = 0;
+
+	for (struct link *l = list_first(&c->subscriptions); l != NULL; l = next) {
+		struct subscription *s = CONTAINER(l, struct subscription, of_connection);
+
+		next = list_next(&c->subscriptions, l);
+		if (guid_equal(&s->correlation, correlation)) {
+			subscription_free(s);
+			count++;
+		}
+	}
+	return count;
+}
+
+static void subscribe(struct connection *c, const struct request *r, struct span name, bool resolve_links)
+{
+	struct server *server = c->server;
+	struct stream *stream = name.len == 0 ? NULL : store_stream(&server->store, name);
+	struct subscription *s = mem_new(sizeof(*s));
+	int64_t last = stream_last(stream);
+
+	s->c = c;
+	s->correlation = *r->correlation;
+	s->resolve_links = resolve_links;
+	list_append(stream != NULL ? &stream->subscriptions : &server->all_subscriptions, &s->of_stream);
+	list_append(&c->subscriptions, &s->of_connection);
+	reply_subscribed(c, r->correlation, stream != NULL ? &last : NULL);
+}
+
+void handle_subscribe(struct connection *c, const struct request *r)
+{
+	Es__SubscribeToStream *m = es__subscribe_to_stream__unpack(NULL, r->body.len, r->body.at);
+	const struct store *store = &c->server->store;
+	struct span name, checked;
+
+	if (m == NULL) {
+		refuse_body(c, r);
+		return;
+	}
+	name = name_of(m->event_stream_id);
+	checked = name.len == 0 ? span_of("$all") : name;
+	if (access_allowed(store, r->user, checked, store_find(store, checked), ACTION_READ))
+		subscribe(c, r, name, m->resolve_link_tos);
+	else
+		reply_dropped(c, r->correlation,
+			      ES__SUBSCRIPTION_DROPPED__SUBSCRIPTION_DROP_REASON__AccessDenied);
+	es__subscribe_to_stream__free_unpacked(m, NULL);
+}
+
+/* Ends live subscriptions and consumers of groups alike; what is not there is not answered. */
+void handle_unsubscribe(struct connection *c, const struct request *r)
+{
+	size_t count = subscriptions_drop(c, r->correlation);
+
+	if (count == 0)
+		count = consumers_leave(c, r->correlation);
+	if (count > 0)
+		reply_dropped(c, r->correlation,
+			      ES__SUBSCRIPTION_DROPPED__SUBSCRIPTION_DROP_REASON__Unsubscribed);
+}
