@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_walk.h"
+#include "suites.h"
+
 uint64_t any_bits(struct any *any)
 {
-	any->state ^= any->state >> 12;
-	any->state ^= any->state << 25;
-	any->state ^= any->state >> 27;
-	return any->state * UINT64_C(2685821657736338717);
+	return unit_random(&any->state);
 }
 
 uint32_t any_below(struct any *any, uint32_t below)
@@ -212,4 +212,11 @@ ProtobufCMessage *any_message(const ProtobufCMessageDescriptor *descriptor, stru
 		}
 	}
 	return message;
+}
+
+bool any_is_line(const void *text, size_t len)
+{
+	bool breaks;
+
+	return json_check(text, len, 200, &breaks) && !breaks && memchr(text, '\n', len) == NULL;
 }

@@ -10,7 +10,8 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-/* A generator of its own, so that a seed gives the same messages everywhere (xorshift64*). */
+/* Where a sequence of random numbers is; a seed, any number but 0, gives the same messages
+ * everywhere. */
 struct any {
 	uint64_t state;
 };
@@ -47,5 +48,12 @@ bool any_has(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *fi
 int64_t any_number(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field);
 void any_set_number(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
 		    int64_t value);
+
+/*
+ * Whether the LEN bytes at TEXT are what the daemon may put on a line: one JSON value in UTF-8
+ * without line breaks. It stands here since jansson.h, which the callers need, and base/json_walk.h
+ * name their kinds of values alike.
+ */
+bool any_is_line(const void *text, size_t len);
 
 #endif

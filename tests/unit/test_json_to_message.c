@@ -469,7 +469,7 @@ START_TEST(lengths_are_right_at_their_borders)
 		Es__WriteEvents *m;
 
 		len = len > 75 ? len - 75 : 0;
-		if (len > 100000 && n % 16 != 0)
+		if (len > 100000 && (n % 16 != 0 || unit_is_slow()))
 			continue;
 		buffer_consume(&body, buffer_len(&body));
 		buffer_add_text(&body,
