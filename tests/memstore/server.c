@@ -15,7 +15,7 @@
 #include "group.h"
 #include "subscription.h"
 
-enum { BACKLOG = 1024, GROUP_TICK = 1000, ACCEPT_AT_ONCE = 64 };
+enum { BACKLOG = 1024, GROUP_TICK = 1000, ACCEPT_AT_ONCE = 64, FIRST_RECORD = 104 };
 
 static void on_committed(void *arg, struct record *record)
 {
@@ -23,7 +23,7 @@ static void on_committed(void *arg, struct record *record)
 	groups_deliver(record);
 }
 
-/* What a new server has: the users and who may see them. */
+/* What a new server has: a record that is no event, the users, and who may see them. */
 static void write_first_events(struct store *store)
 {
 	static const struct {
@@ -43,6 +43,7 @@ static void write_first_events(struct store *store)
 		{ "$users", "$User", "ops" },
 	};
 
+	(void)store_take_position(store, FIRST_RECORD);
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		struct new_event event = { .type = span_of(events[i].type), .data = span_of(events[i].data) };
 		struct guid id;
