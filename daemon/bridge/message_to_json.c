@@ -19,8 +19,9 @@
 
 /* The fields of a message as they were found. */
 struct fields {
-	uint32_t mask;                     /* bit I: member I of the layout is here */
-	uint64_t value[LAYOUT_MEMBERS];    /* numbers: the last one sent */
+	bool zeros;                     /* a zero was sent: the store is one that leaves none out */
+	uint32_t mask;                  /* bit I: member I of the layout is here */
+	uint64_t value[LAYOUT_MEMBERS]; /* numbers: the last one sent */
 	struct span bytes[LAYOUT_MEMBERS]; /* texts and messages: the last; repeated: from the first
 					      tag to the end of the last */
 };
@@ -204,6 +205,7 @@ static bool collect(const struct layout *layout, const uint8_t *bytes, size_t le
 	const uint8_t *from = bytes;
 
 	fields->mask = 0;
+	fields->zeros = false;
 	wire_start(&w, bytes, len);
 	for (; wire_next(&w, &f); from = w.at) {
 		unsigned i = f.number < LAYOUT_NUMBERS ? layout->place[f.number] : 0;
@@ -212,14 +214,16 @@ static bool collect(const struct layout *layout, const uint8_t *bytes, size_t le
 			continue;
 		if (f.type != layout->members[i].wire)
 			return false;
-		if (f.type == WIRE_VARINT)
+		if (f.type == WIRE_VARINT) {
 			fields->value[i] = f.value;
-		else if (!layout->members[i].repeated)
+			fields->zeros |= f.value == 0;
+		} else if (!layout->members[i].repeated) {
 			fields->bytes[i] = f.bytes;
-		else if ((fields->mask >> i & 1) == 0)
+		} else if ((fields->mask >> i & 1) == 0) {
 			fields->bytes[i] = (struct span){ from, (size_t)(w.at - from) };
-		else
+		} else {
 			fields->bytes[i].len = (size_t)(w.at - fields->bytes[i].at);
+		}
 		fields->mask |= UINT32_C(1) << i;
 	}
 	return !w.broken;
@@ -366,19 +370,29 @@ static bool put_list(struct buffer *out, const struct layout_member *m, uint32_t
 	return true;
 }
 
+/* Whether number NUMBER, member M, which was sent or not, means something. WRONG: the result is
+ * WrongExpectedVersion. */
+static bool has_meaning(const struct layout_member *m, uint64_t number, bool sent, bool zeros,
+			bool wrong)
+{
+	if ((int64_t)number == NO_NUMBER)
+		return false;
+	/* Servers that send zeros but not the version are too old to know it: 3.9. */
+	return m->kind != MEMBER_CURRENT || (wrong && (sent || !zeros));
+}
+
 static bool put_members(struct buffer *out, const struct layout *layout,
-			const struct fields *fields, bool wrong_version,
-			const struct render *render)
+			const struct fields *fields, bool wrong, const struct render *render)
 {
 	for (unsigned i = 0; i < layout->count; i++) {
 		const struct layout_member *m = &layout->members[i];
-		bool here = (fields->mask >> i & 1) != 0;
+		bool sent = (fields->mask >> i & 1) != 0;
 		struct span bytes = { NULL, 0 };
 		uint64_t number = 0;
 
-		if (here && m->wire == WIRE_BYTES)
+		if (sent && m->wire == WIRE_BYTES)
 			bytes = fields->bytes[i];
-		else if (here)
+		else if (sent)
 			number = fields->value[i];
 		if (m->repeated) {
 			if (!put_list(out, m, layout->descriptor->fields[i].id, bytes, render))
@@ -387,8 +401,8 @@ static bool put_members(struct buffer *out, const struct layout *layout,
 			put_key(out, m);
 			if (!put_bytes(out, m, bytes, render))
 				return false;
-		} else if (m->wire == WIRE_VARINT && (int64_t)number != NO_NUMBER &&
-			   (m->kind != MEMBER_CURRENT || wrong_version)) {
+		} else if (m->wire == WIRE_VARINT &&
+			   has_meaning(m, number, sent, fields->zeros, wrong)) {
 			put_key(out, m);
 			put_number(out, m, number);
 		}

@@ -28,9 +28,10 @@ struct render {
  *
  * Rules beyond the descriptors (PROTOCOL.md, section 8): scalars that the store leaves out appear
  * as 0 or false; empty texts are left out; `current_version` only where the result is
- * WrongExpectedVersion; numbers of -2147483648 are left out; enum values by name (a value without
- * one: its number); an absent sub-message is left out, and so is one with nothing in it;
- * EventRecord, ResolvedEvent and ResolvedIndexedEvent as below; repeated members always, as arrays.
+ * WrongExpectedVersion, and not for a store that sends zeros but no version; numbers of -2147483648
+ * are left out; enum values by name (a value without one: its number); an absent sub-message is
+ * left out, and so is one with nothing in it; EventRecord, ResolvedEvent and ResolvedIndexedEvent
+ * as below; repeated members always, as arrays.
  *
  * Returns false, with what OUT held before, where the bytes are no such message: the caller answers
  * protocol_error.

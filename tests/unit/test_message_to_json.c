@@ -95,6 +95,15 @@ START_TEST(current_version_comes_with_wrong_versions_only)
 	assert_json(
 		"{\"result\":\"WrongExpectedVersion\",\"prepare_position\":0,\"commit_position\":0,"
 		"\"current_version\":7}");
+	/* As 22.10 says that it is 0, and as 3.9 says nothing of it: that one sends a
+	 * commit_position of 0. */
+	ck_assert(DECODE(write_events_completed, "\x08\x04\x18\x01"));
+	assert_json("{\"result\":\"WrongExpectedVersion\",\"first_event_number\":1,"
+		    "\"last_event_number\":0,\"prepare_position\":0,\"commit_position\":0,"
+		    "\"current_version\":0}");
+	ck_assert(DECODE(write_events_completed, "\x08\x04\x18\x01\x30\x00"));
+	assert_json("{\"result\":\"WrongExpectedVersion\",\"first_event_number\":1,"
+		    "\"last_event_number\":0,\"prepare_position\":0,\"commit_position\":0}");
 	ck_assert(DECODE(delete_stream_completed, "\x08\x05\x28\x07"));
 	assert_json("{\"result\":\"StreamDeleted\",\"prepare_position\":0,\"commit_position\":0}");
 	ck_assert(DECODE(delete_stream_completed,

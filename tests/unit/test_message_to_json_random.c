@@ -194,6 +194,25 @@ static bool is_wrong_version(const ProtobufCMessage *message)
 	       any_number(message, f) == ES__OPERATION_RESULT__WrongExpectedVersion;
 }
 
+/* Whether the sender is one that writes zeros: servers before 22. */
+static bool sends_zeros(const ProtobufCMessage *message)
+{
+	for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *f = &message->descriptor->fields[i];
+		bool number = f->type == PROTOBUF_C_TYPE_INT64 || f->type == PROTOBUF_C_TYPE_ENUM;
+
+		if (number && any_has(message, f) && any_number(message, f) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* `current_version` beside any other result means nothing, and 3.9 does not send it. */
+static bool has_current_version(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *f)
+{
+	return is_wrong_version(message) && (any_has(message, f) || !sends_zeros(message));
+}
+
 /* The value of one member, or NULL where it is left out. */
 static json_t *expect_member(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *f)
 {
@@ -218,7 +237,7 @@ static json_t *expect_member(const ProtobufCMessage *message, const ProtobufCFie
 		number = any_number(message, f);
 		if (number == INT32_MIN)
 			return NULL;
-		if (strcmp(f->name, "current_version") == 0 && !is_wrong_version(message))
+		if (strcmp(f->name, "current_version") == 0 && !has_current_version(message, f))
 			return NULL;
 		return json_integer(number);
 	}
@@ -417,15 +436,20 @@ static const ProtobufCMessageDescriptor *descriptor_of(const uint8_t *package, s
 /* The bytes of a line `S <conn> <command> <hex>`; the caller frees them. NULL for other lines. */
 static uint8_t *package_of(const char *line, size_t *len)
 {
+	static const char digits[] = "0123456789abcdef";
 	const char *hex = strrchr(line, ' ');
 	uint8_t *package;
-	unsigned byte;
 
 	if (line[0] != 'S' || hex == NULL)
 		return NULL;
-	package = malloc(strlen(hex));
-	for (*len = 0, hex++; sscanf(hex, "%2x", &byte) == 1; hex += 2)
-		package[(*len)++] = (uint8_t)byte;
+	package = calloc(1, strlen(hex));
+	hex++;
+	for (*len = 0; hex[0] > ' ' && hex[1] > ' '; hex += 2) {
+		size_t high = (size_t)(strchr(digits, hex[0]) - digits);
+		size_t low = (size_t)(strchr(digits, hex[1]) - digits);
+
+		package[(*len)++] = (uint8_t)(high << 4 | low);
+	}
 	return package;
 }
 
