@@ -8,8 +8,8 @@ import sys
 
 ROOT = os.environ.get("SRCDIR", ".")
 
-# Codes of the protocol that no request of this version can meet.
-NOT_MET = {"permission_denied", "slow_consumer"}
+# Codes that are no answer to a request: the reason of a push.
+NOT_MET = {"slow_consumer"}
 
 # Members that the page describes for each message; a message that is "the same" as the one before has none of its own.
 SAME = {"ReadStreamEventsBackward": "ReadStreamEvents", "ReadAllEventsBackward": "ReadAllEvents",
