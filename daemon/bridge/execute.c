@@ -218,7 +218,7 @@ static void answer_message(struct execute *e, const struct package *package)
 	json_text(out, response->short_name);
 	json_key(out, "body");
 	well = message_to_json(response, answer.at, answer.len, &e->render, out, &result);
-	code = result == NULL ? NULL : message_result_code(result);
+	code = message_result_code(result);
 	if (well && code == NULL) {
 		add_event_ids(e, out);
 		answer_end(out);
