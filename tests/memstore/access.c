@@ -47,7 +47,8 @@ static bool any_role(const struct user *user, const struct roles *roles)
 	return false;
 }
 
-/* The stream's own list, then the one in $settings, then: users' streams for all, system streams for admins. */
+/* The stream's own list, then the one in $settings, then: users' streams for all, system streams
+ * for admins. */
 static bool listed(const struct store *store, const struct user *user, struct span name,
 		   const struct stream *stream, enum action action)
 {

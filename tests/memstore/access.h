@@ -22,8 +22,9 @@ bool user_is_admin(const struct user *user);
 bool user_is_operator(const struct user *user);
 
 /*
- * True where USER may do ACTION to the stream called NAME. STREAM is that stream as store_find() gives it. What is
- * done to a metastream is taken for what is done to the metadata of the stream it describes.
+ * True where USER may do ACTION to the stream called NAME. STREAM is that stream as store_find()
+ * gives it. What is done to a metastream is taken for what is done to the metadata of the stream it
+ * describes.
  */
 bool access_allowed(const struct store *store, const struct user *user, struct span name,
 		    const struct stream *stream, enum action action);

@@ -21,8 +21,8 @@ void *arena_take(struct arena *arena, size_t size);
 void arena_free(struct arena *arena);
 
 /*
- * Makes *ARRAY, which has *SIZE elements of EACH bytes on the heap (or is NULL with 0), at least WANTED
- * elements long, doubling it. Returns nothing: it ends the process as arena_take() does.
+ * Makes *ARRAY, which has *SIZE elements of EACH bytes on the heap (or is NULL with 0), at least
+ * WANTED elements long, doubling it. Returns nothing: it ends the process as arena_take() does.
  */
 void array_reserve(void **array, size_t *size, size_t wanted, size_t each);
 

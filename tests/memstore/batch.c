@@ -49,7 +49,8 @@ static size_t utf16_size(struct span text)
 
 static bool is_storable(const struct new_event *event, struct span id)
 {
-	return id.len == GUID_BYTES && memcmp(id.at, no_id, GUID_BYTES) != 0 && event->type.len > 0 &&
+	return id.len == GUID_BYTES && memcmp(id.at, no_id, GUID_BYTES) != 0 &&
+	       event->type.len > 0 &&
 	       event->data.len + event->metadata.len + utf16_size(event->type) <= EVENT_MOST;
 }
 

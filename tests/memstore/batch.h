@@ -13,7 +13,8 @@ struct batch {
 	size_t size;
 };
 
-/* Adds the event in the NewEvent MESSAGE. Returns false where it is none, or one that no server stores. */
+/* Adds the event in the NewEvent MESSAGE. Returns false where it is none, or one that no server
+ * stores. */
 bool batch_add(struct batch *batch, struct span message);
 
 /* Empties BATCH and keeps its memory for the next one, unless it is very much. */

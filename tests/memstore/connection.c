@@ -50,7 +50,7 @@ void connection_close(struct connection *c)
 	loop_park(loop, c, free_connection);
 }
 
-/* Output ---------------------------------------------------------------------------------------- */
+/* Output --------------------------------------------------------------------------------------- */
 
 static void set_paused(struct connection *c, bool paused)
 {
@@ -63,7 +63,8 @@ static void set_paused(struct connection *c, bool paused)
 		event_add(c->readable, NULL);
 }
 
-/* Writes until all is gone or the socket takes no more. Returns false where the connection is dead. */
+/* Writes until all is gone or the socket takes no more. Returns false where the connection is dead.
+ */
 static bool write_out(struct connection *c)
 {
 	while (buffer_len(&c->out) > 0) {
@@ -104,7 +105,8 @@ void connection_close_after_output(struct connection *c)
 	connection_close(c);
 }
 
-/* Nothing is closed here: the caller may be on its way through a list of those it has something for. */
+/* Nothing is closed here: the caller may be on its way through a list of those it has something
+ * for. */
 void connection_end(struct connection *c, size_t began)
 {
 	size_t limit = c->server->options->pending_limit;
@@ -119,7 +121,7 @@ void connection_end(struct connection *c, size_t began)
 		loop_put_off(c->server->loop, &c->flush);
 }
 
-/* Heartbeats ------------------------------------------------------------------------------------ */
+/* Heartbeats ----------------------------------------------------------------------------------- */
 
 /* Any bytes that came count as life, whatever they are; a paused client is not waited for. */
 static void on_heartbeat(void *arg)
@@ -144,9 +146,10 @@ static void on_heartbeat(void *arg)
 			  alive ? o->heartbeat_interval : o->heartbeat_timeout);
 }
 
-/* Input ----------------------------------------------------------------------------------------- */
+/* Input ---------------------------------------------------------------------------------------- */
 
-/* The real server says what is wrong with a length above its limit, and nothing to one of 0 or below. */
+/* The real server says what is wrong with a length above its limit, and nothing to one of 0 or
+ * below. */
 static void refuse_length(struct connection *c)
 {
 	static const struct guid none;
@@ -222,7 +225,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		buffer_shrink(&c->in, KEEP);
 }
 
-/* Start ----------------------------------------------------------------------------------------- */
+/* Start ---------------------------------------------------------------------------------------- */
 
 static bool watch(struct connection *c)
 {

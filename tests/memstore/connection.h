@@ -22,25 +22,25 @@ enum default_user { DEFAULT_NOBODY, DEFAULT_KNOWN, DEFAULT_REFUSED };
 
 struct connection {
 	struct server *server;
-	struct link link;           /* in server.connections */
-	struct link subscriptions;  /* live ones, by their `of_connection` */
-	struct link consumers;      /* of groups, by their `of_connection` */
+	struct link link;          /* in server.connections */
+	struct link subscriptions; /* live ones, by their `of_connection` */
+	struct link consumers;     /* of groups, by their `of_connection` */
 	struct buffer in;
 	struct buffer out;
-	struct event *readable;     /* libevent's */
+	struct event *readable; /* libevent's */
 	struct event *writable;
 	struct job flush;
 	struct deadline heartbeat;
-	uint64_t reads;             /* reads that brought something */
-	uint64_t reads_seen;        /* `reads` when the heartbeat's deadline was set */
-	const struct user *user;    /* where DEFAULT_KNOWN */
+	uint64_t reads;          /* reads that brought something */
+	uint64_t reads_seen;     /* `reads` when the heartbeat's deadline was set */
+	const struct user *user; /* where DEFAULT_KNOWN */
 	enum default_user default_user;
 	int fd;
-	bool heartbeat_due;         /* a request was sent and nothing has come since */
-	bool small_numbers;         /* identified as version 0: event numbers have 32 bits */
-	bool confused;              /* identified as a version that is none: nothing works any more */
-	bool paused;                /* not read from until its output has gone */
-	bool doomed;                /* left too much waiting: closed at the end of the turn */
+	bool heartbeat_due; /* a request was sent and nothing has come since */
+	bool small_numbers; /* identified as version 0: event numbers have 32 bits */
+	bool confused;      /* identified as a version that is none: nothing works any more */
+	bool paused;        /* not read from until its output has gone */
+	bool doomed;        /* left too much waiting: closed at the end of the turn */
 	bool closed;
 };
 
@@ -53,15 +53,17 @@ void connection_close(struct connection *c);
 /* Tries to send what waits, then closes. */
 void connection_close_after_output(struct connection *c);
 
-/* Begins a package to the client; its payload is then written to c->out. Returns what connection_end() wants. */
-static inline size_t connection_begin(struct connection *c, enum command command, const struct guid *correlation)
+/* Begins a package to the client; its payload is then written to c->out. Returns what
+ * connection_end() wants. */
+static inline size_t connection_begin(struct connection *c, enum command command,
+				      const struct guid *correlation)
 {
 	return frame_begin(&c->out, (uint8_t)command, correlation, NULL);
 }
 
 /*
- * Ends the package and has it sent at the end of the turn. A client that leaves too much waiting is closed
- * then. */
+ * Ends the package and has it sent at the end of the turn. A client that leaves too much waiting is
+ * closed then. */
 void connection_end(struct connection *c, size_t began);
 
 #endif

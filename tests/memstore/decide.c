@@ -9,10 +9,12 @@ static struct verdict refused(enum decision decision)
 
 static struct verdict append_to(const struct stream *stream)
 {
-	return (struct verdict){ .decision = DECISION_APPEND, .undelete = stream_soft_deleted(stream) };
+	return (struct verdict){ .decision = DECISION_APPEND,
+				 .undelete = stream_soft_deleted(stream) };
 }
 
-/* With no number to go by, the ids decide: all known in this stream, or the first of them unknown. */
+/* With no number to go by, the ids decide: all known in this stream, or the first of them unknown.
+ */
 static struct verdict decide_by_ids(const struct store *store, const struct stream *stream,
 				    const struct batch *events)
 {
@@ -39,9 +41,12 @@ static bool has_id_at(const struct stream *stream, int64_t number, const uint8_t
 }
 
 /* EXPECTED is below the last number: every event must be the one that follows it in the stream. */
-static struct verdict decide_by_numbers(const struct stream *stream, int64_t expected, const struct batch *events)
+static struct verdict decide_by_numbers(const struct stream *stream, int64_t expected,
+					const struct batch *events)
 {
-	struct verdict v = { .decision = DECISION_REPEATED, .first = expected + 1, .last = expected };
+	struct verdict v = { .decision = DECISION_REPEATED,
+			     .first = expected + 1,
+			     .last = expected };
 
 	for (size_t i = 0; i < events->count; i++) {
 		if (has_id_at(stream, v.last + 1, events->events[i].id)) {
@@ -96,8 +101,9 @@ void outcome_of(struct outcome *outcome, const struct verdict *verdict, const st
 	switch (verdict->decision) {
 	case DECISION_APPEND:
 	case DECISION_REPEATED:
-		*outcome = (struct outcome){ .first = verdict->first, .last = verdict->last,
-					     .prepare = -1, .commit = -1 };
+		*outcome = (struct outcome){
+			.first = verdict->first, .last = verdict->last, .prepare = -1, .commit = -1
+		};
 		break;
 	case DECISION_WRONG_VERSION:
 		outcome_refused(outcome, ES__OPERATION_RESULT__WrongExpectedVersion);
@@ -118,7 +124,8 @@ void undelete(struct store *store, struct stream *stream, int64_t number)
 
 	if (stream_last(metastream) < 0 || stream_last(metastream) == NUMBER_DELETED)
 		return;
-	if (metadata_set_truncate_before(record_data(metastream->events[metastream->count - 1]), number, &json) &&
+	if (metadata_set_truncate_before(record_data(metastream->events[metastream->count - 1]),
+					 number, &json) &&
 	    !json.failed) {
 		guid_make(&id);
 		event.id = id.bytes;

@@ -1,5 +1,6 @@
 /*
- * Whether events may be appended to a stream: expected versions, and requests that come a second time.
+ * Whether events may be appended to a stream: expected versions, and requests that come a second
+ * time.
  */
 #ifndef MEMSTORE_DECIDE_H
 #define MEMSTORE_DECIDE_H
@@ -9,8 +10,8 @@
 
 enum {
 	EXPECT_ANY = -2,
-	EXPECT_NONE = -1,  /* no stream, or an empty one */
-	EXPECT_SOME = -4,  /* the stream exists */
+	EXPECT_NONE = -1, /* no stream, or an empty one */
+	EXPECT_SOME = -4, /* the stream exists */
 };
 
 enum decision {
@@ -27,7 +28,8 @@ struct verdict {
 	int64_t last;
 };
 
-/* Judges whether the EVENTS may follow what is in STREAM, which is NULL where nobody has written to it. */
+/* Judges whether the EVENTS may follow what is in STREAM, which is NULL where nobody has written to
+ * it. */
 struct verdict decide(const struct store *store, const struct stream *stream, int64_t expected,
 		      const struct batch *events);
 
@@ -38,18 +40,21 @@ static inline bool is_write_version(int64_t expected)
 }
 
 /*
- * Fills *OUTCOME for a DECISION that is no append: what was written before, or why nothing may be. The numbers that
- * mean nothing are those that the real server gives.
+ * Fills *OUTCOME for a DECISION that is no append: what was written before, or why nothing may be.
+ * The numbers that mean nothing are those that the real server gives.
  */
-void outcome_of(struct outcome *outcome, const struct verdict *verdict, const struct stream *stream);
+void outcome_of(struct outcome *outcome, const struct verdict *verdict,
+		const struct stream *stream);
 
 /* Fills *OUTCOME for a request that is refused with RESULT. */
 void outcome_refused(struct outcome *outcome, Es__OperationResult result);
 
-/* Deletes the stream called NAME. Returns what was written, NULL where there was no memory for a long name. */
+/* Deletes the stream called NAME. Returns what was written, NULL where there was no memory for a
+ * long name. */
 const struct record *delete_stream(struct store *store, struct span name, bool hard);
 
-/* Appends to "$$STREAM" the metadata that it has, with all before NUMBER hidden. Does nothing where it has none. */
+/* Appends to "$$STREAM" the metadata that it has, with all before NUMBER hidden. Does nothing where
+ * it has none. */
 void undelete(struct store *store, struct stream *stream, int64_t number);
 
 #endif

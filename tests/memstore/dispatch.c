@@ -16,10 +16,11 @@ static void handle_ping(struct connection *c, const struct request *r)
 static void handle_scavenge(struct connection *c, const struct request *r)
 {
 	if (user_is_admin(r->user) || user_is_operator(r->user))
-		reply_scavenged(c, r->correlation, ES__SCAVENGE_DATABASE_COMPLETED__SCAVENGE_RESULT__Success,
-				NULL);
+		reply_scavenged(c, r->correlation,
+				ES__SCAVENGE_DATABASE_COMPLETED__SCAVENGE_RESULT__Success, NULL);
 	else
-		reply_scavenged(c, r->correlation, ES__SCAVENGE_DATABASE_COMPLETED__SCAVENGE_RESULT__Failed,
+		reply_scavenged(c, r->correlation,
+				ES__SCAVENGE_DATABASE_COMPLETED__SCAVENGE_RESULT__Failed,
 				"Access denied.");
 }
 
@@ -66,14 +67,16 @@ static const struct entry entries[256] = {
 
 void refuse_body(struct connection *c, const struct request *r)
 {
-	reply_bad_request(c, r->correlation, "The request cannot be read or has a value that is not allowed.");
+	reply_bad_request(c, r->correlation,
+			  "The request cannot be read or has a value that is not allowed.");
 }
 
-/* What belongs to the connection itself ----------------------------------------------------------- */
+/* What belongs to the connection itself -------------------------------------------------------- */
 
 static const struct user *user_of(const struct package *p)
 {
-	return user_find((struct span){ p->login, p->login_len }, (struct span){ p->password, p->password_len });
+	return user_find((struct span){ p->login, p->login_len },
+			 (struct span){ p->password, p->password_len });
 }
 
 static void authenticate(struct connection *c, const struct package *p)
@@ -91,8 +94,8 @@ static void authenticate(struct connection *c, const struct package *p)
 }
 
 /*
- * The version is cut to a byte and is an index to two tables, for clients with event numbers of 32 and of 64 bits.
- * Any other one is confirmed, and leaves the connection with no table at all.
+ * The version is cut to a byte and is an index to two tables, for clients with event numbers of 32
+ * and of 64 bits. Any other one is confirmed, and leaves the connection with no table at all.
  */
 static void identify(struct connection *c, const struct package *p)
 {
@@ -103,8 +106,9 @@ static void identify(struct connection *c, const struct package *p)
 		return;
 	version = (uint8_t)m->version;
 	log_write(LOG_DEBUG, "identified fd=%d version=%d name=%s", c->fd, m->version,
-		  m->connection_name == NULL ? "" :
-					       log_text(m->connection_name, strlen(m->connection_name)));
+		  m->connection_name == NULL
+			  ? ""
+			  : log_text(m->connection_name, strlen(m->connection_name)));
 	es__identify_client__free_unpacked(m, NULL);
 	if (c->confused)
 		return;
@@ -160,7 +164,8 @@ static bool find_user(const struct connection *c, const struct package *p, const
 void dispatch(struct connection *c, const struct package *p)
 {
 	const struct entry *entry = &entries[p->command];
-	struct request r = { .correlation = &p->correlation, .body = { p->payload, p->payload_len } };
+	struct request r = { .correlation = &p->correlation,
+			     .body = { p->payload, p->payload_len } };
 
 	if (p->flags & PACKAGE_TRUSTED) {
 		connection_close_after_output(c);
@@ -171,7 +176,8 @@ void dispatch(struct connection *c, const struct package *p)
 	if (!find_user(c, p, &r.user))
 		reply_text(c, CMD_NOT_AUTHENTICATED, r.correlation, "Not authenticated.");
 	else if (entry->handle == NULL || c->confused)
-		reply_bad_request(c, r.correlation, "The command is unknown or is not for clients to send.");
+		reply_bad_request(c, r.correlation,
+				  "The command is unknown or is not for clients to send.");
 	else if (!entry->any_correlation && guid_is_zero(r.correlation))
 		reply_bad_request(c, r.correlation, "The correlation id is empty.");
 	else

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "decide.h"
 
-/* Messages ---------------------------------------------------------------------------------------- */
+/* Messages ------------------------------------------------------------------------------------- */
 
 static int64_t message_number(const struct message *m)
 {
@@ -77,12 +77,13 @@ static void message_failed(struct group *group, struct message *m)
 		message_again(group, m, m->retry_count + 1);
 		return;
 	}
-	(void)snprintf(reason, sizeof(reason), "Reached retry count of %d", group->settings.max_retry_count);
+	(void)snprintf(reason, sizeof(reason), "Reached retry count of %d",
+		       group->settings.max_retry_count);
 	group_park(group, m, reason);
 	message_end(group, m);
 }
 
-/* Delivery ---------------------------------------------------------------------------------------- */
+/* Delivery ------------------------------------------------------------------------------------- */
 
 static void message_send(struct group *group, struct message *m, struct consumer *consumer)
 {
@@ -102,7 +103,8 @@ static bool is_out(const struct group *group, const struct message *m)
 	return idtable_find(&group->messages, &m->node.id) != NULL;
 }
 
-/* Sends what waits on LIST; with pinned messages one that has to wait does not hold up the others. */
+/* Sends what waits on LIST; with pinned messages one that has to wait does not hold up the others.
+ */
 static void push_list(struct group *group, struct link *list, size_t *count)
 {
 	struct link *next;
@@ -194,7 +196,7 @@ void groups_deliver(const struct record *record)
 	}
 }
 
-/* Checkpoints ------------------------------------------------------------------------------------- */
+/* Checkpoints ---------------------------------------------------------------------------------- */
 
 static int64_t lowest_on(const struct link *list, int64_t lowest)
 {
@@ -221,7 +223,8 @@ static void mark_checkpoint(struct group *group, bool tick)
 	uint64_t now = loop_now(group->server->loop);
 	int64_t number = processed_up_to(group);
 	int64_t advance = number - group->checkpoint;
-	bool due = s->checkpoint_after > 0 && now - group->checkpoint_at >= (uint64_t)s->checkpoint_after;
+	bool due = s->checkpoint_after > 0 &&
+		   now - group->checkpoint_at >= (uint64_t)s->checkpoint_after;
 
 	if (advance <= 0)
 		return;
@@ -232,7 +235,7 @@ static void mark_checkpoint(struct group *group, bool tick)
 	}
 }
 
-/* Each second ------------------------------------------------------------------------------------- */
+/* Each second ---------------------------------------------------------------------------------- */
 
 static void expire(struct group *group)
 {
@@ -263,17 +266,19 @@ void groups_tick(struct server *server)
 	names_each(&server->groups, tick);
 }
 
-/* Consumers --------------------------------------------------------------------------------------- */
+/* Consumers ------------------------------------------------------------------------------------ */
 
 static int compare_numbers(const void *a, const void *b)
 {
 	const struct message *const *x = a;
 	const struct message *const *y = b;
 
-	return (message_number(*x) > message_number(*y)) - (message_number(*x) < message_number(*y));
+	return (message_number(*x) > message_number(*y)) -
+	       (message_number(*x) < message_number(*y));
 }
 
-/* What CONSUMER had out goes back in the order of the stream; how often it was delivered is forgotten. */
+/* What CONSUMER had out goes back in the order of the stream; how often it was delivered is
+ * forgotten. */
 static void give_back(struct consumer *consumer)
 {
 	size_t count = (size_t)consumer->in_flight;
@@ -340,7 +345,8 @@ bool group_is_full(const struct group *group)
 	       group->consumer_count >= (size_t)group->settings.consumers_max;
 }
 
-void group_join(struct group *group, struct connection *c, const struct guid *correlation, int32_t allowed)
+void group_join(struct group *group, struct connection *c, const struct guid *correlation,
+		int32_t allowed)
 {
 	struct consumer *consumer = mem_new(sizeof(*consumer));
 
@@ -356,7 +362,7 @@ void group_join(struct group *group, struct connection *c, const struct guid *co
 	group_push(group);
 }
 
-/* Answers ----------------------------------------------------------------------------------------- */
+/* Answers -------------------------------------------------------------------------------------- */
 
 /* The message with ID. Its place is freed if it is the consumer with CORRELATION that answers. */
 static struct message *answered(struct group *group, const struct guid *id)
@@ -372,7 +378,8 @@ static bool is_owner(const struct message *m, const struct guid *correlation)
 }
 
 /* M is processed. Where another than its consumer said so, it goes on taking that one's place. */
-static void message_processed(struct group *group, struct message *m, const struct guid *correlation)
+static void message_processed(struct group *group, struct message *m,
+			      const struct guid *correlation)
 {
 	if (is_owner(m, correlation)) {
 		message_end(group, m);
@@ -406,8 +413,8 @@ static void park(struct group *group, struct message *m, struct span client_reas
 	message_end(group, m);
 }
 
-void group_refuse(struct group *group, const struct guid *correlation, const struct guid *id, enum nak nak,
-		  struct span reason)
+void group_refuse(struct group *group, const struct guid *correlation, const struct guid *id,
+		  enum nak nak, struct span reason)
 {
 	struct message *m = answered(group, id);
 
@@ -430,7 +437,7 @@ void group_refuse(struct group *group, const struct guid *correlation, const str
 	}
 }
 
-/* Groups ------------------------------------------------------------------------------------------ */
+/* Groups --------------------------------------------------------------------------------------- */
 
 struct group *group_find(const struct server *server, struct span key)
 {
@@ -490,12 +497,13 @@ static void drop_consumers(struct link *list)
 
 static void forget_messages(struct link *list)
 {
-	struct link *l;
+	struct link *next;
 
-	while ((l = list_first(list)) != NULL) {
-		list_remove(l);
+	for (struct link *l = list->next; l != list; l = next) {
+		next = l->next;
 		free(CONTAINER(l, struct message, place));
 	}
+	link_init(list);
 }
 
 /* Afterwards the group has neither consumers nor messages. */

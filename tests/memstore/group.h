@@ -1,8 +1,10 @@
 /*
- * Groups (persistent subscriptions): what each has delivered, to whom, and what it has to deliver again.
+ * Groups (persistent subscriptions): what each has delivered, to whom, and what it has to deliver
+ * again.
  *
- * A group reads its stream by number: all before `next` was delivered or passed over. A message is an event
- * that is out with a consumer or waits to be delivered again; it is gone when it is acknowledged.
+ * A group reads its stream by number: all before `next` was delivered or passed over. A message is
+ * an event that is out with a consumer or waits to be delivered again; it is gone when it is
+ * acknowledged.
  */
 #ifndef MEMSTORE_GROUP_H
 #define MEMSTORE_GROUP_H
@@ -23,7 +25,7 @@ struct group_settings {
 	int32_t checkpoint_after; /* milliseconds; 0: never by time */
 	int32_t checkpoint_max;
 	int32_t checkpoint_min;
-	int32_t consumers_max;    /* 0: no limit */
+	int32_t consumers_max; /* 0: no limit */
 	enum strategy strategy;
 };
 
@@ -37,7 +39,8 @@ struct group *group_find(const struct server *server, struct span key);
 struct group *group_make(struct server *server, struct span key, struct span stream,
 			 const struct group_settings *settings);
 
-/* Gives GROUP other settings: its consumers are dropped, and it starts again from its checkpoint. */
+/* Gives GROUP other settings: its consumers are dropped, and it starts again from its checkpoint.
+ */
 void group_update(struct group *group, const struct group_settings *settings);
 
 /* Drops the consumers, soft-deletes the stream of parked messages, and frees GROUP. */
@@ -54,19 +57,22 @@ void groups_deliver(const struct record *record);
 
 bool group_is_full(const struct group *group);
 
-/* Adds a consumer that takes ALLOWED messages at one time, confirms it, and delivers what there is. */
-void group_join(struct group *group, struct connection *c, const struct guid *correlation, int32_t allowed);
+/* Adds a consumer that takes ALLOWED messages at one time, confirms it, and delivers what there is.
+ */
+void group_join(struct group *group, struct connection *c, const struct guid *correlation,
+		int32_t allowed);
 
 /* What is to become of a message that was not acknowledged. */
 enum nak { NAK_RETRY, NAK_PARK, NAK_DONE };
 
 /*
- * Takes the message with the id of its original event as processed, or as NAK says (REASON is the client's). Only an
- * answer under the consumer's own correlation id frees its place. Unknown ids are passed over.
+ * Takes the message with the id of its original event as processed, or as NAK says (REASON is the
+ * client's). Only an answer under the consumer's own correlation id frees its place. Unknown ids
+ * are passed over.
  */
 void group_acknowledge(struct group *group, const struct guid *correlation, const struct guid *id);
-void group_refuse(struct group *group, const struct guid *correlation, const struct guid *id, enum nak nak,
-		  struct span reason);
+void group_refuse(struct group *group, const struct guid *correlation, const struct guid *id,
+		  enum nak nak, struct span reason);
 
 /* Delivers what there is to whoever has room; to be called after acknowledgements. */
 void group_push(struct group *group);

@@ -47,7 +47,8 @@ static char *make_metadata(const struct message *message, const char *reason)
 	(void)gmtime_r(&ts.tv_sec, &tm);
 	len = strftime(added, sizeof(added), "%Y-%m-%dT%H:%M:%S", &tm);
 	(void)snprintf(added + len, sizeof(added) - len, ".%06ld+00:00", ts.tv_nsec / 1000);
-	json = json_pack("{s:s, s:s, s:I}", "added", added, "reason", reason, "subscriptionEventNumber",
+	json = json_pack("{s:s, s:s, s:I}", "added", added, "reason", reason,
+			 "subscriptionEventNumber",
 			 (json_int_t)resolved_original(&message->resolved)->number);
 	text = json_dumps(json, JSON_INDENT(2));
 	json_decref(json);
@@ -69,8 +70,10 @@ void group_park(struct group *group, const struct message *message, const char *
 	event.data = (struct span){ buffer_at(&data), buffer_len(&data) };
 	event.metadata = span_of(metadata != NULL ? metadata : "");
 	if (!name.failed && !data.failed)
-		store_append(store,
-			     store_stream(store, (struct span){ buffer_at(&name), buffer_len(&name) }), &event);
+		store_append(
+			store,
+			store_stream(store, (struct span){ buffer_at(&name), buffer_len(&name) }),
+			&event);
 	buffer_free(&name);
 	buffer_free(&data);
 	free(metadata);

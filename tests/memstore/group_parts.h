@@ -9,17 +9,17 @@
 enum { PINS = 1024 };
 
 struct group {
-	struct name_node node;   /* in server.groups; the key is behind the struct */
-	struct link of_stream;   /* in stream.groups */
+	struct name_node node; /* in server.groups; the key is behind the struct */
+	struct link of_stream; /* in stream.groups */
 	struct server *server;
 	struct stream *stream;
 	struct group_settings settings;
-	int64_t next;            /* the number to be delivered next */
-	int64_t checkpoint;      /* all up to it is processed; -1: nothing is known */
-	uint64_t checkpoint_at;  /* milliseconds of loop_now() */
-	int64_t processed;       /* messages since the checkpoint */
-	struct link ready;       /* consumers with room, by of_group */
-	struct link full;        /* the others */
+	int64_t next;           /* the number to be delivered next */
+	int64_t checkpoint;     /* all up to it is processed; -1: nothing is known */
+	uint64_t checkpoint_at; /* milliseconds of loop_now() */
+	int64_t processed;      /* messages since the checkpoint */
+	struct link ready;      /* consumers with room, by of_group */
+	struct link full;       /* the others */
 	size_t consumer_count;
 	struct idtable messages; /* that are out, by the id of the original event */
 	struct link sent;        /* the same, the oldest first, by `place` */
@@ -27,7 +27,7 @@ struct group {
 	struct link waiting;     /* messages whose consumer, to which they are pinned, is full */
 	size_t waiting_count;
 	struct job push;
-	struct consumer **pins;  /* PINS of them, or NULL */
+	struct consumer **pins; /* PINS of them, or NULL */
 };
 
 struct consumer {
@@ -36,21 +36,21 @@ struct consumer {
 	struct group *group;
 	struct connection *c;
 	struct guid correlation;
-	struct link messages;    /* by of_consumer */
+	struct link messages; /* by of_consumer */
 	int32_t allowed;
 	int32_t in_flight;
-	size_t pinned;           /* number of pins */
+	size_t pinned; /* number of pins */
 };
 
 struct message {
-	struct idnode node;      /* in group.messages while it is out */
-	struct link place;       /* in group.sent, .retry or .waiting */
+	struct idnode node; /* in group.messages while it is out */
+	struct link place;  /* in group.sent, .retry or .waiting */
 	struct link of_consumer;
 	struct consumer *consumer; /* NULL while it waits */
 	struct resolved resolved;
-	uint64_t sent_at;        /* milliseconds of loop_now() */
+	uint64_t sent_at; /* milliseconds of loop_now() */
 	int32_t retry_count;
-	bool done;               /* processed, but its consumer has not freed the place */
+	bool done; /* processed, but its consumer has not freed the place */
 };
 
 /* The consumer that MESSAGE goes to now, or NULL where none that may have it has room. */

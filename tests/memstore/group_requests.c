@@ -7,12 +7,15 @@
 #include "handlers.h"
 #include "reply.h"
 
-/* The three replies have one set of results. */
+#define CREATE_RESULT(name) \
+	ES__CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED__CREATE_PERSISTENT_SUBSCRIPTION_RESULT__##name
+
+/* The three replies have one set of numbers. */
 enum group_result {
-	GROUP_SUCCESS = ES__CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED__CREATE_PERSISTENT_SUBSCRIPTION_RESULT__Success,
-	GROUP_WRONG = ES__CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED__CREATE_PERSISTENT_SUBSCRIPTION_RESULT__AlreadyExists,
-	GROUP_FAILED = ES__CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED__CREATE_PERSISTENT_SUBSCRIPTION_RESULT__Fail,
-	GROUP_DENIED = ES__CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED__CREATE_PERSISTENT_SUBSCRIPTION_RESULT__AccessDenied,
+	GROUP_SUCCESS = CREATE_RESULT(Success),
+	GROUP_WRONG = CREATE_RESULT(AlreadyExists), /* update, delete: DoesNotExist */
+	GROUP_FAILED = CREATE_RESULT(Fail),
+	GROUP_DENIED = CREATE_RESULT(AccessDenied),
 };
 
 static const struct {
@@ -57,10 +60,11 @@ static bool find_strategy(struct span name, bool round_robin, enum strategy *str
 	return false;
 }
 
-/* Create and update ------------------------------------------------------------------------------- */
+/* Create and update ---------------------------------------------------------------------------- */
 
 /* Returns false where the consumer strategy is unknown. */
-static bool read_settings(const Es__CreatePersistentSubscription *m, struct group_settings *settings)
+static bool read_settings(const Es__CreatePersistentSubscription *m,
+			  struct group_settings *settings)
 {
 	*settings = (struct group_settings){
 		.resolve_links = m->resolve_link_tos,
@@ -73,14 +77,16 @@ static bool read_settings(const Es__CreatePersistentSubscription *m, struct grou
 		.checkpoint_min = m->checkpoint_min_count,
 		.consumers_max = m->subscriber_max_count,
 	};
-	return find_strategy(name_of(m->named_consumer_strategy), m->prefer_round_robin, &settings->strategy);
+	return find_strategy(name_of(m->named_consumer_strategy), m->prefer_round_robin,
+			     &settings->strategy);
 }
 
 static void create_or_update(struct connection *c, const struct request *r,
-			     const Es__CreatePersistentSubscription *m, bool create, struct span key)
+			     const Es__CreatePersistentSubscription *m, bool create,
+			     struct span key)
 {
-	enum command reply = create ? CMD_CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED :
-				      CMD_UPDATE_PERSISTENT_SUBSCRIPTION_COMPLETED;
+	enum command reply = create ? CMD_CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED
+				    : CMD_UPDATE_PERSISTENT_SUBSCRIPTION_COMPLETED;
 	struct span stream = name_of(m->event_stream_id);
 	struct group *group = group_find(c->server, key);
 	struct group_settings settings;
@@ -93,7 +99,8 @@ static void create_or_update(struct connection *c, const struct request *r,
 	} else if (stream.len == 0 || span_equal(stream, span_of("$all"))) {
 		reply_group(c, reply, r->correlation, GROUP_FAILED, "A group needs a stream.");
 	} else if (!read_settings(m, &settings)) {
-		reply_group(c, reply, r->correlation, GROUP_FAILED, "The consumer strategy does not exist.");
+		reply_group(c, reply, r->correlation, GROUP_FAILED,
+			    "The consumer strategy does not exist.");
 	} else {
 		if (create)
 			(void)group_make(c->server, key, stream, &settings);
@@ -112,7 +119,8 @@ static void handle_settings(struct connection *c, const struct request *r, bool 
 	struct span key;
 
 	if (m != NULL) {
-		key = make_key(&buffer, name_of(m->event_stream_id), name_of(m->subscription_group_name));
+		key = make_key(&buffer, name_of(m->event_stream_id),
+			       name_of(m->subscription_group_name));
 		if (!buffer.failed)
 			create_or_update(c, r, m, create, key);
 	} else {
@@ -132,7 +140,7 @@ void handle_group_update(struct connection *c, const struct request *r)
 	handle_settings(c, r, false);
 }
 
-/* Delete ------------------------------------------------------------------------------------------ */
+/* Delete --------------------------------------------------------------------------------------- */
 
 void handle_group_delete(struct connection *c, const struct request *r)
 {
@@ -160,7 +168,7 @@ void handle_group_delete(struct connection *c, const struct request *r)
 	es__delete_persistent_subscription__free_unpacked(m, NULL);
 }
 
-/* Connect ----------------------------------------------------------------------------------------- */
+/* Connect -------------------------------------------------------------------------------------- */
 
 #define DROP_REASON(name) ES__SUBSCRIPTION_DROPPED__SUBSCRIPTION_DROP_REASON__##name
 
@@ -187,17 +195,18 @@ void handle_group_connect(struct connection *c, const struct request *r)
 		es__connect_to_persistent_subscription__unpack(NULL, r->body.len, r->body.at);
 	struct buffer buffer = { 0 };
 
-	if (m != NULL && name_of(m->subscription_id).len > 0 && name_of(m->event_stream_id).len > 0 &&
-	    m->allowed_in_flight_messages >= 0)
+	if (m != NULL && name_of(m->subscription_id).len > 0 &&
+	    name_of(m->event_stream_id).len > 0 && m->allowed_in_flight_messages >= 0)
 		connect_group(c, r, m,
-			      make_key(&buffer, name_of(m->event_stream_id), name_of(m->subscription_id)));
+			      make_key(&buffer, name_of(m->event_stream_id),
+				       name_of(m->subscription_id)));
 	else
 		refuse_body(c, r);
 	buffer_free(&buffer);
 	es__connect_to_persistent_subscription__free_unpacked(m, NULL);
 }
 
-/* Ack and nak ------------------------------------------------------------------------------------- */
+/* Ack and nak ---------------------------------------------------------------------------------- */
 
 /* PersistentSubscriptionAckEvents, or PersistentSubscriptionNakEvents, which has more. */
 struct answer {
@@ -247,7 +256,8 @@ static bool read_answer(struct answer *answer, struct span body)
 	return !fields.bad && answer->key.len > 0 && answer->count > 0;
 }
 
-static void answer_each(struct group *group, const struct request *r, const struct answer *answer, bool ack)
+static void answer_each(struct group *group, const struct request *r, const struct answer *answer,
+			bool ack)
 {
 	struct fields fields = fields_of(r->body);
 	struct field f;
@@ -260,7 +270,8 @@ static void answer_each(struct group *group, const struct request *r, const stru
 		if (ack)
 			group_acknowledge(group, r->correlation, &id);
 		else
-			group_refuse(group, r->correlation, &id, naks[answer->action], answer->reason);
+			group_refuse(group, r->correlation, &id, naks[answer->action],
+				     answer->reason);
 	}
 	group_push(group);
 }

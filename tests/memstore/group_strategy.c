@@ -4,7 +4,8 @@
 #include "base/mem.h"
 #include "group_parts.h"
 
-/* Messages are pinned by the stream they come from in the end: a link by the stream that it leads to. */
+/* Messages are pinned by the stream they come from in the end: a link by the stream that it leads
+ * to. */
 static size_t pin_of(const struct message *message)
 {
 	const struct record *record =

@@ -1,6 +1,6 @@
 /*
- * The handlers of the requests, one for each command. Each answers or lets stand unanswered what the real
- * server does; a body that it cannot read it answers with BadRequest.
+ * The handlers of the requests, one for each command. Each answers or lets stand unanswered what
+ * the real server does; a body that it cannot read it answers with BadRequest.
  */
 #ifndef MEMSTORE_HANDLERS_H
 #define MEMSTORE_HANDLERS_H

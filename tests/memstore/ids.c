@@ -41,7 +41,8 @@ struct record *ids_find(const struct ids *ids, const uint8_t *id)
 
 static void grow(struct ids *ids)
 {
-	struct ids wider = { .size = ids->size == 0 ? FIRST_SIZE : ids->size * 2, .count = ids->count };
+	struct ids wider = { .size = ids->size == 0 ? FIRST_SIZE : ids->size * 2,
+			     .count = ids->count };
 
 	wider.slots = mem_new(wider.size * sizeof(*wider.slots));
 	for (size_t i = 0; i < ids->size; i++) {

@@ -75,9 +75,10 @@ static size_t read_number(const char *option, const char *text, size_t most)
 	errno = 0;
 	number = strtoull(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number > most) {
-		(void)fprintf(stderr,
-			      "esbridge-memstore: --%s takes a whole number from 0 to %zu, not \"%s\"\n",
-			      option, most, text);
+		(void)fprintf(
+			stderr,
+			"esbridge-memstore: --%s takes a whole number from 0 to %zu, not \"%s\"\n",
+			option, most, text);
 		exit(EX_USAGE);
 	}
 	return (size_t)number;
@@ -99,10 +100,12 @@ static void take_option(struct options *o, int code, const char *value)
 		o->heartbeat_interval = 0;
 		break;
 	case OPTION_HEARTBEAT_INTERVAL:
-		o->heartbeat_interval = (unsigned)read_number("heartbeat-interval", value, MILLISECONDS_MOST);
+		o->heartbeat_interval =
+			(unsigned)read_number("heartbeat-interval", value, MILLISECONDS_MOST);
 		break;
 	case OPTION_HEARTBEAT_TIMEOUT:
-		o->heartbeat_timeout = (unsigned)read_number("heartbeat-timeout", value, MILLISECONDS_MOST);
+		o->heartbeat_timeout =
+			(unsigned)read_number("heartbeat-timeout", value, MILLISECONDS_MOST);
 		break;
 	case OPTION_PENDING_LIMIT:
 		o->pending_limit = read_number("pending-limit", value, SIZE_MAX / 4);
@@ -135,7 +138,8 @@ static void read_options(struct options *o, int argc, char **argv)
 	while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		take_option(o, code, optarg);
 	if (optind < argc) {
-		(void)fprintf(stderr, "esbridge-memstore: \"%s\" is no option, and there are no operands\n",
+		(void)fprintf(stderr,
+			      "esbridge-memstore: \"%s\" is no option, and there are no operands\n",
 			      argv[optind]);
 		exit(EX_USAGE);
 	}
@@ -156,7 +160,8 @@ static bool write_port_file(const char *path, unsigned port)
 		good = false;
 	good = good && rename(temporary, path) == 0;
 	if (!good)
-		log_write(LOG_ERROR, "cannot write the port file path=%s error=%s", path, strerror(errno));
+		log_write(LOG_ERROR, "cannot write the port file path=%s error=%s", path,
+			  strerror(errno));
 	free(temporary);
 	return good;
 }
@@ -204,7 +209,8 @@ int main(int argc, char **argv)
 	log_setup(options.verbose ? LOG_DEBUG : LOG_INFO, LOG_PREFIX_AUTO);
 	(void)signal(SIGPIPE, SIG_IGN);
 	loop = loop_new();
-	status = server_start(&server, loop, &options) ? serve(&server, loop, &options) : EX_UNAVAILABLE;
+	status = server_start(&server, loop, &options) ? serve(&server, loop, &options)
+						       : EX_UNAVAILABLE;
 	server_stop(&server);
 	loop_free(loop);
 	libevent_global_shutdown();

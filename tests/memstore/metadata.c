@@ -6,11 +6,8 @@
 #include "base/mem.h"
 
 static const char *const action_keys[ACTIONS] = {
-	[ACTION_READ] = "$r",
-	[ACTION_WRITE] = "$w",
-	[ACTION_DELETE] = "$d",
-	[ACTION_META_READ] = "$mr",
-	[ACTION_META_WRITE] = "$mw",
+	[ACTION_READ] = "$r",       [ACTION_WRITE] = "$w",       [ACTION_DELETE] = "$d",
+	[ACTION_META_READ] = "$mr", [ACTION_META_WRITE] = "$mw",
 };
 
 static json_t *load(struct span text)

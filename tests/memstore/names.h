@@ -1,6 +1,7 @@
 /*
- * A hash table from names to the objects that carry them. The node lives inside the object, the name
- * elsewhere, for as long as the node is in the table. The hash is keyed with a secret of the process.
+ * A hash table from names to the objects that carry them. The node lives inside the object, the
+ * name elsewhere, for as long as the node is in the table. The hash is keyed with a secret of the
+ * process.
  */
 #ifndef MEMSTORE_NAMES_H
 #define MEMSTORE_NAMES_H
@@ -8,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "wire.h"
 
@@ -37,7 +39,7 @@ void names_remove(struct names *names, struct name_node *node);
 /* Calls VISIT with every node, which may be freed by it. */
 void names_each(struct names *names, void (*visit)(struct name_node *node));
 
-/* The hash of the LEN bytes of NAME, keyed with the secret. */
+/* The hash of NAME, keyed with the secret. */
 uint64_t names_hash(struct span name);
 
 static inline bool span_equal(struct span a, struct span b)

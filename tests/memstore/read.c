@@ -1,16 +1,16 @@
 /*
  * ReadEvent and ReadStreamEvents in both directions.
  */
-#include "handlers.h"
 #include "read.h"
+#include "handlers.h"
 #include "reply.h"
 
 enum { PAGE_EVENTS_MOST = 4096 };
 
 static const char text_too_many[] = "A page has at most 4096 events.";
 
-bool resolve(const struct store *store, const struct user *user, const struct record *record, bool resolve_links,
-	     int64_t now, struct resolved *resolved)
+bool resolve(const struct store *store, const struct user *user, const struct record *record,
+	     bool resolve_links, int64_t now, struct resolved *resolved)
 {
 	struct span name;
 	int64_t number;
@@ -34,7 +34,7 @@ const char *page_size_error(int32_t max_count)
 	return max_count > PAGE_EVENTS_MOST ? text_too_many : NULL;
 }
 
-/* ReadEvent --------------------------------------------------------------------------------------- */
+/* ReadEvent ------------------------------------------------------------------------------------ */
 
 typedef Es__ReadEventCompleted__ReadEventResult event_result;
 
@@ -50,8 +50,8 @@ static event_result missing(const struct store *store, struct span name, event_r
 	return result;
 }
 
-static event_result find_event(struct connection *c, const struct request *r, const Es__ReadEvent *m,
-			       struct resolved *resolved)
+static event_result find_event(struct connection *c, const struct request *r,
+			       const Es__ReadEvent *m, struct resolved *resolved)
 {
 	const struct store *store = &c->server->store;
 	struct span name = name_of(m->event_stream_id);
@@ -69,9 +69,9 @@ static event_result find_event(struct connection *c, const struct request *r, co
 	record = stream_event(stream, m->event_number < 0 ? last : m->event_number, now);
 	if (record == NULL)
 		return missing(store, name, EVENT_RESULT(NotFound));
-	return resolve(store, r->user, record, m->resolve_link_tos, now, resolved) ?
-		       EVENT_RESULT(Success) :
-		       EVENT_RESULT(AccessDenied);
+	return resolve(store, r->user, record, m->resolve_link_tos, now, resolved)
+		       ? EVENT_RESULT(Success)
+		       : EVENT_RESULT(AccessDenied);
 }
 
 void handle_read_event(struct connection *c, const struct request *r)
@@ -90,7 +90,7 @@ void handle_read_event(struct connection *c, const struct request *r)
 	es__read_event__free_unpacked(m, NULL);
 }
 
-/* ReadStreamEvents -------------------------------------------------------------------------------- */
+/* ReadStreamEvents ----------------------------------------------------------------------------- */
 
 #define STREAM_RESULT(name) ES__READ_STREAM_EVENTS_COMPLETED__READ_STREAM_RESULT__##name
 
@@ -109,8 +109,8 @@ struct stream_read {
 	struct stream_page_end end;
 };
 
-static struct stream_page_end failed(Es__ReadStreamEventsCompleted__ReadStreamResult result, int64_t last,
-				     const char *error)
+static struct stream_page_end failed(Es__ReadStreamEventsCompleted__ReadStreamResult result,
+				     int64_t last, const char *error)
 {
 	return (struct stream_page_end){
 		.result = result,
@@ -130,7 +130,8 @@ static bool add_event(struct stream_read *read, int64_t number, bool *added)
 	*added = false;
 	if (record_expired(record, read->now))
 		return true;
-	if (!resolve(&read->c->server->store, read->r->user, record, read->resolve_links, read->now, &resolved)) {
+	if (!resolve(&read->c->server->store, read->r->user, record, read->resolve_links, read->now,
+		     &resolved)) {
 		read->forbidden = true;
 		return false;
 	}
@@ -183,7 +184,9 @@ static void read_backward(struct stream_read *read)
 	int64_t given = -1;
 	bool added = false;
 
-	read->end = (struct stream_page_end){ .last = last, .next = -1, .end_of_stream = true, .error = "" };
+	read->end = (struct stream_page_end){
+		.last = last, .next = -1, .end_of_stream = true, .error = ""
+	};
 	if (end < first)
 		return;
 	read->end.end_of_stream = start <= first;
@@ -237,7 +240,8 @@ static bool may_read(struct stream_read *read, const Es__ReadStreamEvents *m, bo
 	return false;
 }
 
-static void read_page(struct stream_read *read, const Es__ReadStreamEvents *m, enum command reply, bool forward)
+static void read_page(struct stream_read *read, const Es__ReadStreamEvents *m, enum command reply,
+		      bool forward)
 {
 	struct connection *c = read->c;
 
@@ -256,7 +260,8 @@ static void read_page(struct stream_read *read, const Es__ReadStreamEvents *m, e
 	stream_page_end(&read->page, &read->end);
 }
 
-static void handle_read(struct connection *c, const struct request *r, enum command reply, bool forward)
+static void handle_read(struct connection *c, const struct request *r, enum command reply,
+			bool forward)
 {
 	Es__ReadStreamEvents *m = es__read_stream_events__unpack(NULL, r->body.len, r->body.at);
 	struct stream_read read = { .c = c, .r = r, .now = clock_now() };

@@ -1,8 +1,8 @@
 /*
  * ReadAllEvents in both directions.
  *
- * A position is the pair of commit and prepare. Forward it names the first event that is wanted, backward the end
- * of the last one; so the same event has other positions in each direction.
+ * A position is the pair of commit and prepare. Forward it names the first event that is wanted,
+ * backward the end of the last one; so the same event has other positions in each direction.
  */
 #include "handlers.h"
 #include "read.h"
@@ -70,19 +70,22 @@ struct all_read {
 	struct all_page_end end;
 };
 
-/* Adds events until the page has enough. Returns false where a link leads to what the user may not read. */
+/* Adds events until the page has enough. Returns false where a link leads to what the user may not
+ * read. */
 static bool add_events(struct all_read *read)
 {
 	const struct store *store = &read->c->server->store;
 	size_t i = count_before(store, read->from, read->forward ? starts_at : ends_at);
 	int64_t now = clock_now();
 
-	while (read->page.count < (size_t)read->m->max_count && (read->forward ? i < store->log_count : i > 0)) {
+	while (read->page.count < (size_t)read->m->max_count &&
+	       (read->forward ? i < store->log_count : i > 0)) {
 		const struct record *record = store->log[read->forward ? i++ : --i];
 		struct resolved resolved;
 		struct position next;
 
-		if (!resolve(store, read->r->user, record, read->m->resolve_link_tos, now, &resolved))
+		if (!resolve(store, read->r->user, record, read->m->resolve_link_tos, now,
+			     &resolved))
 			return false;
 		if (!page_has_room(&read->page, &resolved))
 			return true;
@@ -94,12 +97,16 @@ static bool add_events(struct all_read *read)
 	return true;
 }
 
-static struct all_page_end failed(Es__ReadAllEventsCompleted__ReadAllResult result, const char *error)
+static struct all_page_end failed(Es__ReadAllEventsCompleted__ReadAllResult result,
+				  const char *error)
 {
-	return (struct all_page_end){ .result = result, .next_commit = -1, .next_prepare = -1, .error = error };
+	return (struct all_page_end){
+		.result = result, .next_commit = -1, .next_prepare = -1, .error = error
+	};
 }
 
-/* Why nothing can be read from there, or NULL. Beyond the end there is nothing, which forward is no error. */
+/* Why nothing can be read from there, or NULL. Beyond the end there is nothing, which forward is no
+ * error. */
 static const char *position_error(const struct all_read *read)
 {
 	const struct store *store = &read->c->server->store;
@@ -108,7 +115,8 @@ static const char *position_error(const struct all_read *read)
 		return "The position is not to be negative.";
 	if (read->forward && read->from.commit > store->end)
 		return NULL;
-	return store_is_boundary(store, read->from.commit) ? NULL : "No event starts at the position.";
+	return store_is_boundary(store, read->from.commit) ? NULL
+							   : "No event starts at the position.";
 }
 
 static bool may_read(struct all_read *read)
@@ -119,7 +127,8 @@ static bool may_read(struct all_read *read)
 
 	if (error == NULL)
 		error = position_error(read);
-	if (!access_allowed(store, read->r->user, span_of(all), store_find(store, span_of(all)), ACTION_READ))
+	if (!access_allowed(store, read->r->user, span_of(all), store_find(store, span_of(all)),
+			    ACTION_READ))
 		read->end = failed(ALL_RESULT(AccessDenied), NULL);
 	else if (error != NULL)
 		read->end = failed(ALL_RESULT(Error), error);
@@ -135,9 +144,12 @@ static void read_page(struct all_read *read, enum command reply)
 	if (read->m->commit_position == -1 && read->m->prepare_position == -1)
 		read->from = (struct position){ c->server->store.end, c->server->store.end };
 	else
-		read->from = (struct position){ read->m->commit_position, read->m->prepare_position };
-	all_page_begin(&read->page, c, reply, read->r->correlation, read->from.commit, read->from.prepare);
-	read->end = (struct all_page_end){ .next_commit = read->from.commit, .next_prepare = read->from.prepare };
+		read->from =
+			(struct position){ read->m->commit_position, read->m->prepare_position };
+	all_page_begin(&read->page, c, reply, read->r->correlation, read->from.commit,
+		       read->from.prepare);
+	read->end = (struct all_page_end){ .next_commit = read->from.commit,
+					   .next_prepare = read->from.prepare };
 	if (may_read(read) && !add_events(read)) {
 		buffer_cut(&c->out, buffer_len(&c->out) - read->page.began);
 		all_page_begin(&read->page, c, reply, read->r->correlation, read->from.commit,
@@ -147,7 +159,8 @@ static void read_page(struct all_read *read, enum command reply)
 	all_page_end(&read->page, &read->end);
 }
 
-static void handle_read_all(struct connection *c, const struct request *r, enum command reply, bool forward)
+static void handle_read_all(struct connection *c, const struct request *r, enum command reply,
+			    bool forward)
 {
 	Es__ReadAllEvents *m = es__read_all_events__unpack(NULL, r->body.len, r->body.at);
 	struct all_read read = { .c = c, .r = r, .m = m, .forward = forward };

@@ -18,7 +18,8 @@ void reply_empty(struct connection *c, enum command command, const struct guid *
 	connection_end(c, connection_begin(c, command, correlation));
 }
 
-void reply_text(struct connection *c, enum command command, const struct guid *correlation, const char *text)
+void reply_text(struct connection *c, enum command command, const struct guid *correlation,
+		const char *text)
 {
 	size_t began = connection_begin(c, command, correlation);
 
@@ -31,7 +32,7 @@ void reply_bad_request(struct connection *c, const struct guid *correlation, con
 	reply_text(c, CMD_BAD_REQUEST, correlation, text);
 }
 
-/* Writes ------------------------------------------------------------------------------------------ */
+/* Writes --------------------------------------------------------------------------------------- */
 
 static void add_result(struct buffer *out, unsigned first_field, Es__OperationResult result)
 {
@@ -63,8 +64,8 @@ void reply_delete(struct connection *c, const struct guid *correlation, const st
 	connection_end(c, began);
 }
 
-void reply_transaction(struct connection *c, enum command command, const struct guid *correlation, int64_t id,
-		       Es__OperationResult result)
+void reply_transaction(struct connection *c, enum command command, const struct guid *correlation,
+		       int64_t id, Es__OperationResult result)
 {
 	size_t began = connection_begin(c, command, correlation);
 
@@ -73,7 +74,8 @@ void reply_transaction(struct connection *c, enum command command, const struct 
 	connection_end(c, began);
 }
 
-void reply_commit(struct connection *c, const struct guid *correlation, int64_t id, const struct outcome *o)
+void reply_commit(struct connection *c, const struct guid *correlation, int64_t id,
+		  const struct outcome *o)
 {
 	size_t began = connection_begin(c, CMD_TRANSACTION_COMMIT_COMPLETED, correlation);
 
@@ -88,9 +90,10 @@ void reply_commit(struct connection *c, const struct guid *correlation, int64_t 
 	connection_end(c, began);
 }
 
-/* Events ------------------------------------------------------------------------------------------ */
+/* Events --------------------------------------------------------------------------------------- */
 
-/* A client of version 0 sees numbers of 32 bits; the only number that is ever larger is a tombstone's. */
+/* A client of version 0 sees numbers of 32 bits; the only number that is ever larger is a
+ * tombstone's. */
 static int64_t number_for(const struct connection *c, int64_t number)
 {
 	return c->small_numbers && number == NUMBER_DELETED ? INT32_MAX : number;
@@ -161,7 +164,7 @@ static void add_positioned(struct connection *c, unsigned field, const struct re
 	add_int(&c->out, 4, original->prepare);
 }
 
-/* Reads ------------------------------------------------------------------------------------------- */
+/* Reads ---------------------------------------------------------------------------------------- */
 
 void reply_read_event(struct connection *c, const struct guid *correlation,
 		      Es__ReadEventCompleted__ReadEventResult result, const struct resolved *event)
@@ -178,10 +181,12 @@ bool page_has_room(const struct page *page, const struct resolved *resolved)
 {
 	size_t size = buffer_len(&page->c->out) - page->began;
 
-	return page->count == 0 || size + pair_size(page->c, resolved) + 4 * FIELD_MOST <= PAGE_MOST;
+	return page->count == 0 ||
+	       size + pair_size(page->c, resolved) + 4 * FIELD_MOST <= PAGE_MOST;
 }
 
-void stream_page_begin(struct page *page, struct connection *c, enum command command, const struct guid *correlation)
+void stream_page_begin(struct page *page, struct connection *c, enum command command,
+		       const struct guid *correlation)
 {
 	*page = (struct page){ .c = c, .began = connection_begin(c, command, correlation) };
 }
@@ -205,8 +210,8 @@ void stream_page_end(struct page *page, const struct stream_page_end *end)
 	connection_end(c, page->began);
 }
 
-void all_page_begin(struct page *page, struct connection *c, enum command command, const struct guid *correlation,
-		    int64_t commit, int64_t prepare)
+void all_page_begin(struct page *page, struct connection *c, enum command command,
+		    const struct guid *correlation, int64_t commit, int64_t prepare)
 {
 	*page = (struct page){ .c = c, .began = connection_begin(c, command, correlation) };
 	add_int(&c->out, 1, commit);
@@ -232,7 +237,7 @@ void all_page_end(struct page *page, const struct all_page_end *end)
 	connection_end(c, page->began);
 }
 
-/* Subscriptions ----------------------------------------------------------------------------------- */
+/* Subscriptions -------------------------------------------------------------------------------- */
 
 void reply_subscribed(struct connection *c, const struct guid *correlation, const int64_t *last)
 {
@@ -244,7 +249,8 @@ void reply_subscribed(struct connection *c, const struct guid *correlation, cons
 	connection_end(c, began);
 }
 
-void reply_appeared(struct connection *c, const struct guid *correlation, const struct resolved *resolved)
+void reply_appeared(struct connection *c, const struct guid *correlation,
+		    const struct resolved *resolved)
 {
 	size_t began = connection_begin(c, CMD_STREAM_EVENT_APPEARED, correlation);
 
@@ -262,8 +268,8 @@ void reply_dropped(struct connection *c, const struct guid *correlation,
 	connection_end(c, began);
 }
 
-void reply_group(struct connection *c, enum command command, const struct guid *correlation, int result,
-		 const char *reason)
+void reply_group(struct connection *c, enum command command, const struct guid *correlation,
+		 int result, const char *reason)
 {
 	size_t began = connection_begin(c, command, correlation);
 
@@ -272,7 +278,8 @@ void reply_group(struct connection *c, enum command command, const struct guid *
 	connection_end(c, began);
 }
 
-void reply_joined(struct connection *c, const struct guid *correlation, struct span key, int64_t last)
+void reply_joined(struct connection *c, const struct guid *correlation, struct span key,
+		  int64_t last)
 {
 	size_t began = connection_begin(c, CMD_PERSISTENT_SUBSCRIPTION_CONFIRMATION, correlation);
 
@@ -282,8 +289,8 @@ void reply_joined(struct connection *c, const struct guid *correlation, struct s
 	connection_end(c, began);
 }
 
-void reply_delivered(struct connection *c, const struct guid *correlation, const struct resolved *resolved,
-		     int32_t retry_count)
+void reply_delivered(struct connection *c, const struct guid *correlation,
+		     const struct resolved *resolved, int32_t retry_count)
 {
 	size_t began =
 		connection_begin(c, CMD_PERSISTENT_SUBSCRIPTION_STREAM_EVENT_APPEARED, correlation);

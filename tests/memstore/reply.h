@@ -1,6 +1,7 @@
 /*
- * What is said to clients, in the exact shape of the server that is played: which fields are there, and
- * which are written although they are zero. Another version's shapes belong here and nowhere else.
+ * What is said to clients, in the exact shape of the server that is played: which fields are there,
+ * and which are written although they are zero. Another version's shapes belong here and nowhere
+ * else.
  */
 #ifndef MEMSTORE_REPLY_H
 #define MEMSTORE_REPLY_H
@@ -14,7 +15,8 @@
 
 /* A package with no payload, or with a text. */
 void reply_empty(struct connection *c, enum command command, const struct guid *correlation);
-void reply_text(struct connection *c, enum command command, const struct guid *correlation, const char *text);
+void reply_text(struct connection *c, enum command command, const struct guid *correlation,
+		const char *text);
 
 /* BadRequest with TEXT. The connection stays. */
 void reply_bad_request(struct connection *c, const struct guid *correlation, const char *text);
@@ -22,7 +24,7 @@ void reply_bad_request(struct connection *c, const struct guid *correlation, con
 /* What came of a write, a deletion or the end of a transaction. */
 struct outcome {
 	Es__OperationResult result;
-	int64_t first;   /* of the numbers written */
+	int64_t first; /* of the numbers written */
 	int64_t last;
 	int64_t prepare; /* of the last record */
 	int64_t commit;
@@ -33,9 +35,10 @@ void reply_write(struct connection *c, const struct guid *correlation, const str
 void reply_delete(struct connection *c, const struct guid *correlation, const struct outcome *o);
 
 /* TransactionStartCompleted and TransactionWriteCompleted: COMMAND says which. */
-void reply_transaction(struct connection *c, enum command command, const struct guid *correlation, int64_t id,
-		       Es__OperationResult result);
-void reply_commit(struct connection *c, const struct guid *correlation, int64_t id, const struct outcome *o);
+void reply_transaction(struct connection *c, enum command command, const struct guid *correlation,
+		       int64_t id, Es__OperationResult result);
+void reply_commit(struct connection *c, const struct guid *correlation, int64_t id,
+		  const struct outcome *o);
 
 /* An event as it is delivered: with the link that led to it, or a link that leads nowhere. */
 struct resolved {
@@ -63,7 +66,8 @@ struct page {
 /* True while a further event, RESOLVED, fits into a package. */
 bool page_has_room(const struct page *page, const struct resolved *resolved);
 
-void stream_page_begin(struct page *page, struct connection *c, enum command command, const struct guid *correlation);
+void stream_page_begin(struct page *page, struct connection *c, enum command command,
+		       const struct guid *correlation);
 void stream_page_add(struct page *page, const struct resolved *resolved);
 
 struct stream_page_end {
@@ -77,8 +81,8 @@ struct stream_page_end {
 void stream_page_end(struct page *page, const struct stream_page_end *end);
 
 /* COMMIT and PREPARE are the position read from. */
-void all_page_begin(struct page *page, struct connection *c, enum command command, const struct guid *correlation,
-		    int64_t commit, int64_t prepare);
+void all_page_begin(struct page *page, struct connection *c, enum command command,
+		    const struct guid *correlation, int64_t commit, int64_t prepare);
 void all_page_add(struct page *page, const struct resolved *resolved);
 
 struct all_page_end {
@@ -92,16 +96,19 @@ void all_page_end(struct page *page, const struct all_page_end *end);
 
 /* LAST is the stream's last number, NULL for all streams. */
 void reply_subscribed(struct connection *c, const struct guid *correlation, const int64_t *last);
-void reply_appeared(struct connection *c, const struct guid *correlation, const struct resolved *resolved);
+void reply_appeared(struct connection *c, const struct guid *correlation,
+		    const struct resolved *resolved);
 void reply_dropped(struct connection *c, const struct guid *correlation,
 		   Es__SubscriptionDropped__SubscriptionDropReason reason);
 
-/* The replies to create, update and delete a group, which have one shape. REASON is "" on success. */
-void reply_group(struct connection *c, enum command command, const struct guid *correlation, int result,
-		 const char *reason);
-void reply_joined(struct connection *c, const struct guid *correlation, struct span key, int64_t last);
-void reply_delivered(struct connection *c, const struct guid *correlation, const struct resolved *resolved,
-		     int32_t retry_count);
+/* The replies to create, update and delete a group, which have one shape. REASON is "" on success.
+ */
+void reply_group(struct connection *c, enum command command, const struct guid *correlation,
+		 int result, const char *reason);
+void reply_joined(struct connection *c, const struct guid *correlation, struct span key,
+		  int64_t last);
+void reply_delivered(struct connection *c, const struct guid *correlation,
+		     const struct resolved *resolved, int32_t retry_count);
 
 void reply_scavenged(struct connection *c, const struct guid *correlation,
 		     Es__ScavengeDatabaseCompleted__ScavengeResult result, const char *error);

@@ -31,13 +31,15 @@ static void write_first_events(struct store *store)
 		const char *type;
 		const char *data;
 	} events[] = {
-		{ "$$$user-admin", "$metadata", "{\"$acl\":{\"$w\":\"$admins\",\"$d\":\"$admins\",\"$mw\":\"$admins\"}}" },
-		{ "$$$user-ops", "$metadata", "{\"$acl\":{\"$w\":\"$admins\",\"$d\":\"$admins\",\"$mw\":\"$admins\"}}" },
+		{ "$$$user-admin", "$metadata",
+		  "{\"$acl\":{\"$w\":\"$admins\",\"$d\":\"$admins\",\"$mw\":\"$admins\"}}" },
+		{ "$$$user-ops", "$metadata",
+		  "{\"$acl\":{\"$w\":\"$admins\",\"$d\":\"$admins\",\"$mw\":\"$admins\"}}" },
 		{ "$user-admin", "$UserCreated",
-		  "{\"loginName\":\"admin\",\"fullName\":\"Event Store Administrator\",\"disabled\":false,"
+		  "{\"loginName\":\"admin\",\"fullName\":\"Administrator\",\"disabled\":false,"
 		  "\"groups\":[\"$admins\"]}" },
 		{ "$user-ops", "$UserCreated",
-		  "{\"loginName\":\"ops\",\"fullName\":\"Event Store Operations\",\"disabled\":false,"
+		  "{\"loginName\":\"ops\",\"fullName\":\"Operations\",\"disabled\":false,"
 		  "\"groups\":[\"$ops\"]}" },
 		{ "$users", "$User", "admin" },
 		{ "$users", "$User", "ops" },
@@ -45,7 +47,8 @@ static void write_first_events(struct store *store)
 
 	(void)store_take_position(store, FIRST_RECORD);
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-		struct new_event event = { .type = span_of(events[i].type), .data = span_of(events[i].data) };
+		struct new_event event = { .type = span_of(events[i].type),
+					   .data = span_of(events[i].data) };
 		struct guid id;
 
 		guid_make(&id);
@@ -63,7 +66,7 @@ static void on_tick(void *arg)
 	loop_set_deadline(server->loop, &server->group_tick, GROUP_TICK);
 }
 
-/* The listener ------------------------------------------------------------------------------------ */
+/* The listener --------------------------------------------------------------------------------- */
 
 static void on_accept(evutil_socket_t fd, short what, void *arg)
 {
@@ -75,7 +78,8 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 
 		if (client < 0) {
 			if (errno != EAGAIN && errno != EWOULDBLOCK)
-				log_write(LOG_WARNING, "no connection accepted error=%s", strerror(errno));
+				log_write(LOG_WARNING, "no connection accepted error=%s",
+					  strerror(errno));
 			return;
 		}
 		connection_make(server, client);
@@ -99,7 +103,8 @@ static int open_listener(const struct addrinfo *address)
 static bool listen_at(struct server *server)
 {
 	const struct options *o = server->options;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	struct addrinfo *address;
 	char port[16];
 	int error;
@@ -107,7 +112,8 @@ static bool listen_at(struct server *server)
 	(void)snprintf(port, sizeof(port), "%u", o->port);
 	error = getaddrinfo(o->address, port, &hints, &address);
 	if (error != 0) {
-		log_write(LOG_ERROR, "cannot listen address=%s error=%s", o->address, gai_strerror(error));
+		log_write(LOG_ERROR, "cannot listen address=%s error=%s", o->address,
+			  gai_strerror(error));
 		return false;
 	}
 	server->fd = open_listener(address);
@@ -120,7 +126,7 @@ static bool listen_at(struct server *server)
 
 unsigned server_port(const struct server *server)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = { 0 };
 	socklen_t len = sizeof(address);
 	in_port_t port = 0;
 
@@ -133,7 +139,7 @@ unsigned server_port(const struct server *server)
 	return ntohs(port);
 }
 
-/* Start and stop ---------------------------------------------------------------------------------- */
+/* Start and stop ------------------------------------------------------------------------------- */
 
 bool server_start(struct server *server, struct loop *loop, const struct options *options)
 {
@@ -143,7 +149,8 @@ bool server_start(struct server *server, struct loop *loop, const struct options
 	deadline_init(&server->group_tick, on_tick, server);
 	if (!listen_at(server))
 		return false;
-	server->accepting = event_new(loop_base(loop), server->fd, EV_READ | EV_PERSIST, on_accept, server);
+	server->accepting =
+		event_new(loop_base(loop), server->fd, EV_READ | EV_PERSIST, on_accept, server);
 	if (server->accepting == NULL || event_add(server->accepting, NULL) != 0) {
 		log_write(LOG_ERROR, "libevent gives no event for the listener");
 		return false;

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/list.h"
 #include "base/idtable.h"
+#include "base/list.h"
 #include "base/loop.h"
 #include "batch.h"
 #include "names.h"
@@ -17,11 +17,11 @@
 
 struct options {
 	const char *address;
-	const char *port_file;      /* or NULL */
-	unsigned port;              /* 0: any */
+	const char *port_file;       /* or NULL */
+	unsigned port;               /* 0: any */
 	unsigned heartbeat_interval; /* milliseconds; 0: no heartbeats */
-	unsigned heartbeat_timeout; /* milliseconds */
-	size_t pending_limit;       /* bytes of output that a client may leave waiting; 0: no limit */
+	unsigned heartbeat_timeout;  /* milliseconds */
+	size_t pending_limit; /* bytes of output that a client may leave waiting; 0: no limit */
 	bool verbose;
 };
 
@@ -33,15 +33,15 @@ struct server {
 	struct link all_subscriptions; /* live subscriptions to all streams */
 	struct names groups;           /* by "stream::group" */
 	struct idtable transactions;
-	struct batch batch;            /* of the write at hand */
+	struct batch batch; /* of the write at hand */
 	struct deadline group_tick;
 	struct event *accepting;
 	int fd;
 };
 
 /*
- * Sets SERVER up: a store with the events of a new server, and a socket that listens. OPTIONS lives as long as SERVER.
- * Returns false, with what is wrong in the log, where the address cannot be had.
+ * Sets SERVER up: a store with the events of a new server, and a socket that listens. OPTIONS lives
+ * as long as SERVER. Returns false, with what is wrong in the log, where the address cannot be had.
  */
 bool server_start(struct server *server, struct loop *loop, const struct options *options);
 

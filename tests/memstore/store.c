@@ -9,7 +9,9 @@
 
 enum {
 	RECORD_OVERHEAD = 64, /* bytes of the log that a record takes beside its event */
-	RECORD_NUMBERS = 2 + 2 + 3 * (1 + VARINT_MOST), /* most bytes of a record's numbers with their tags */
+	RECORD_NUMBERS =
+		2 + 2 +
+		3 * (1 + VARINT_MOST), /* most bytes of a record's numbers with their tags */
 };
 
 /* .NET's ticks of 100 ns at the start of 1970, counted from the year 1. */
@@ -23,7 +25,7 @@ int64_t clock_now(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Streams --------------------------------------------------------------------------------------- */
+/* Streams -------------------------------------------------------------------------------------- */
 
 void store_init(struct store *store, void (*committed)(void *arg, struct record *record), void *arg)
 {
@@ -75,7 +77,8 @@ static struct stream *make_stream(struct store *store, struct span name)
 	return stream;
 }
 
-/* Metadata of what has none of its own is of no use, so the stream that "$$x" describes is x alone. */
+/* Metadata of what has none of its own is of no use, so the stream that "$$x" describes is x alone.
+ */
 static void link_described(struct store *store, struct stream *stream)
 {
 	struct span name = stream->node.name;
@@ -148,7 +151,8 @@ bool link_target(const struct record *link, struct span *name, int64_t *number)
 	struct span data = record_data(link);
 	const uint8_t *sign = data.len == 0 ? NULL : memchr(data.at, '@', data.len);
 
-	if (sign == NULL || !parse_number((struct span){ data.at, (size_t)(sign - data.at) }, number))
+	if (sign == NULL ||
+	    !parse_number((struct span){ data.at, (size_t)(sign - data.at) }, number))
 		return false;
 	*name = (struct span){ sign + 1, data.len - (size_t)(sign - data.at) - 1 };
 	return true;
@@ -159,17 +163,20 @@ struct record *store_follow(const struct store *store, const struct record *link
 	struct span name;
 	int64_t number;
 
-	return link_target(link, &name, &number) ? stream_event(store_find(store, name), number, now) : NULL;
+	return link_target(link, &name, &number)
+		       ? stream_event(store_find(store, name), number, now)
+		       : NULL;
 }
 
-/* Events ---------------------------------------------------------------------------------------- */
+/* Events --------------------------------------------------------------------------------------- */
 
 int64_t store_take_position(struct store *store, size_t size)
 {
 	int64_t position = store->end;
 	void *positions = store->positions;
 
-	array_reserve(&positions, &store->position_size, store->position_count + 1, sizeof(*store->positions));
+	array_reserve(&positions, &store->position_size, store->position_count + 1,
+		      sizeof(*store->positions));
 	store->positions = positions;
 	store->positions[store->position_count++] = position;
 	store->end += (int64_t)size + RECORD_OVERHEAD;
@@ -188,7 +195,8 @@ bool store_is_boundary(const struct store *store, int64_t position)
 		else
 			high = middle;
 	}
-	return position == store->end || (low < store->position_count && store->positions[low] == position);
+	return position == store->end ||
+	       (low < store->position_count && store->positions[low] == position);
 }
 
 static uint8_t *put_span(uint8_t *at, struct span bytes)
@@ -228,13 +236,15 @@ static void encode(struct record *record, const struct new_event *from)
 static size_t record_most(const struct stream *stream, const struct new_event *from)
 {
 	return RECORD_NUMBERS + bytes_size(GUID_BYTES) + bytes_size(stream->node.name.len) +
-	       bytes_size(from->type.len) + bytes_size(from->data.len) + bytes_size(from->metadata.len);
+	       bytes_size(from->type.len) + bytes_size(from->data.len) +
+	       bytes_size(from->metadata.len);
 }
 
 static struct record *make_record(struct store *store, struct stream *stream, int64_t number,
-				const struct new_event *from)
+				  const struct new_event *from)
 {
-	struct record *record = arena_take(&store->arena, sizeof(*record) + record_most(stream, from));
+	struct record *record =
+		arena_take(&store->arena, sizeof(*record) + record_most(stream, from));
 
 	record->stream = stream;
 	record->number = number;
@@ -295,7 +305,8 @@ static void put_in_stream(struct store *store, struct record *record, struct pla
 	store->committed(store->arg, record);
 }
 
-struct record *store_append(struct store *store, struct stream *stream, const struct new_event *from)
+struct record *store_append(struct store *store, struct stream *stream,
+			    const struct new_event *from)
 {
 	struct record *record = make_record(store, stream, (int64_t)stream->count, from);
 
@@ -303,8 +314,8 @@ struct record *store_append(struct store *store, struct stream *stream, const st
 	return record;
 }
 
-struct record *store_append_at(struct store *store, struct stream *stream, const struct new_event *from,
-			      struct place place)
+struct record *store_append_at(struct store *store, struct stream *stream,
+			       const struct new_event *from, struct place place)
 {
 	struct record *record = make_record(store, stream, (int64_t)stream->count, from);
 

@@ -1,8 +1,9 @@
 /*
  * What is stored: streams, their events, and the log of all events in the order of their positions.
  *
- * An event is stored once, as the protobuf bytes of its EventRecord, which reads and subscriptions copy.
- * Nothing is ever taken out: limits and deletions hide events from readers of the stream alone.
+ * An event is stored once, as the protobuf bytes of its EventRecord, which reads and subscriptions
+ * copy. Nothing is ever taken out: limits and deletions hide events from readers of the stream
+ * alone.
  */
 #ifndef MEMSTORE_STORE_H
 #define MEMSTORE_STORE_H
@@ -19,7 +20,8 @@
 #include "metadata.h"
 #include "names.h"
 
-#define NUMBER_DELETED INT64_MAX /* the event number of a tombstone, and the last one of a hard-deleted stream */
+#define NUMBER_DELETED \
+	INT64_MAX /* the event number of a tombstone, and the last one of a hard-deleted stream */
 
 enum { NUMBER_NONE = -1 };
 
@@ -38,26 +40,27 @@ struct record {
 	int64_t number;
 	int64_t prepare; /* where its record starts and ends in the log */
 	int64_t prepare_end;
-	int64_t commit;  /* where the record that made it visible starts and ends: its own but in a transaction */
+	int64_t commit; /* where the record that made it visible starts and ends: its own but in a
+			   transaction */
 	int64_t commit_end;
 	int64_t created; /* milliseconds since 1970 */
 	uint32_t id_at;  /* where in `bytes` id and data lie */
 	uint32_t data_at;
 	uint32_t data_len;
-	uint32_t size;   /* of `bytes` */
+	uint32_t size; /* of `bytes` */
 	bool json;
 	bool link;
 	uint8_t bytes[];
 };
 
 struct stream {
-	struct name_node node; /* in store.streams, by name */
+	struct name_node node;  /* in store.streams, by name */
 	struct record **events; /* by number */
 	size_t count;
-	size_t size;           /* places in `events` */
+	size_t size; /* places in `events` */
 	struct record *tombstone;
 	struct metadata metadata;
-	struct stream *described; /* of "$$x": x */
+	struct stream *described;  /* of "$$x": x */
 	struct stream *metastream; /* of x: "$$x", where anybody has written to it */
 	struct link subscriptions; /* live ones; of the server */
 	struct link groups;        /* persistent ones; of the server */
@@ -67,21 +70,23 @@ struct store {
 	struct names streams;
 	struct arena arena;
 	struct ids ids;
-	struct record **log;    /* in the order of (commit, prepare) */
+	struct record **log; /* in the order of (commit, prepare) */
 	size_t log_count;
 	size_t log_size;
-	int64_t *positions;    /* where each record starts, ascending */
+	int64_t *positions; /* where each record starts, ascending */
 	size_t position_count;
 	size_t position_size;
-	int64_t end;           /* where the next record will start */
-	int64_t last_commit;   /* where the last record starts that made something visible */
-	struct acl *user_acl;   /* from "$settings", or NULL */
+	int64_t end;          /* where the next record will start */
+	int64_t last_commit;  /* where the last record starts that made something visible */
+	struct acl *user_acl; /* from "$settings", or NULL */
 	struct acl *system_acl;
-	void (*committed)(void *arg, struct record *record); /* called for each event that became visible */
+	void (*committed)(void *arg,
+			  struct record *record); /* called for each event that became visible */
 	void *arg;
 };
 
-void store_init(struct store *store, void (*committed)(void *arg, struct record *record), void *arg);
+void store_init(struct store *store, void (*committed)(void *arg, struct record *record),
+		void *arg);
 void store_free(struct store *store);
 
 /* The stream called NAME, or NULL where nobody has named it for more than reading. */
@@ -90,14 +95,13 @@ struct stream *store_find(const struct store *store, struct span name);
 /* The stream called NAME, made if need be. It lives as long as the store. */
 struct stream *store_stream(struct store *store, struct span name);
 
-/* Takes room in the log for a record of about SIZE bytes and returns its position; `end` is behind it. */
+/* Takes room in the log for a record of about SIZE bytes and returns its position; `end` is behind
+ * it. */
 int64_t store_take_position(struct store *store, size_t size);
 
-/*
- * Stores NEW_EVENT as the next one of STREAM and calls `committed`. In a transaction PREPARE and
- * PREPARE_END say where its record is and store_commit_place() where the commit is; see those.
- */
-struct record *store_append(struct store *store, struct stream *stream, const struct new_event *new_event);
+/* Stores FROM as the next event of STREAM, at the end of the log, and calls `committed`. */
+struct record *store_append(struct store *store, struct stream *stream,
+			    const struct new_event *from);
 
 /* Where an event of a transaction lies. */
 struct place {
@@ -108,8 +112,8 @@ struct place {
 };
 
 /* As store_append(), at PLACE, which is behind everything visible. */
-struct record *store_append_at(struct store *store, struct stream *stream, const struct new_event *new_event,
-			      struct place place);
+struct record *store_append_at(struct store *store, struct stream *stream,
+			       const struct new_event *from, struct place place);
 
 /* Ends STREAM for good with a tombstone. */
 struct record *store_end_stream(struct store *store, struct stream *stream);
@@ -166,7 +170,8 @@ bool record_expired(const struct record *record, int64_t now);
 /* The event NUMBER of STREAM if a reader may see it, or NULL. */
 struct record *stream_event(const struct stream *stream, int64_t number, int64_t now);
 
-/* Where LINK, an event of type $>, leads: to the event NUMBER of the stream NAME. False where it has no such text. */
+/* Where LINK, an event of type $>, leads: to the event NUMBER of the stream NAME. False where it
+ * has no such text. */
 bool link_target(const struct record *link, struct span *name, int64_t *number);
 
 /* The event that LINK, an event of type $>, leads to, or NULL. */

@@ -33,8 +33,9 @@ static void deliver(const struct store *store, const struct link *list, const st
 
 		next = list_next(list, l);
 		if (s->resolve_links && record->link)
-			resolved = (struct resolved){ .event = store_follow(store, record, clock_now()),
-						      .link = record };
+			resolved = (struct resolved){
+				.event = store_follow(store, record, clock_now()), .link = record
+			};
 		reply_appeared(s->c, &s->correlation, &resolved);
 	}
 }
@@ -70,7 +71,8 @@ size_t subscriptions_drop(struct connection *c, const struct guid *correlation)
 	return count;
 }
 
-static void subscribe(struct connection *c, const struct request *r, struct span name, bool resolve_links)
+static void subscribe(struct connection *c, const struct request *r, struct span name,
+		      bool resolve_links)
 {
 	struct server *server = c->server;
 	struct stream *stream = name.len == 0 ? NULL : store_stream(&server->store, name);
@@ -80,7 +82,8 @@ static void subscribe(struct connection *c, const struct request *r, struct span
 	s->c = c;
 	s->correlation = *r->correlation;
 	s->resolve_links = resolve_links;
-	list_append(stream != NULL ? &stream->subscriptions : &server->all_subscriptions, &s->of_stream);
+	list_append(stream != NULL ? &stream->subscriptions : &server->all_subscriptions,
+		    &s->of_stream);
 	list_append(&c->subscriptions, &s->of_connection);
 	reply_subscribed(c, r->correlation, stream != NULL ? &last : NULL);
 }

@@ -6,7 +6,8 @@
 
 #include "connection.h"
 
-/* Sends RECORD, which became visible just now, to whoever is subscribed to its stream or to all streams. */
+/* Sends RECORD, which became visible just now, to whoever is subscribed to its stream or to all
+ * streams. */
 void subscriptions_deliver(struct server *server, const struct record *record);
 
 /* Ends the subscriptions of C, which is going away, without a word. */

@@ -1,8 +1,8 @@
 /*
  * TransactionStart, TransactionWrite and TransactionCommit.
  *
- * What a transaction wrote takes its place in the log at once and is seen when it is committed. A transaction
- * stays known for as long as the store, since a commit may come a second time.
+ * What a transaction wrote takes its place in the log at once and is seen when it is committed. A
+ * transaction stays known for as long as the store, since a commit may come a second time.
  */
 #include "base/mem.h"
 #include "decide.h"
@@ -43,14 +43,15 @@ static struct transaction *find(const struct server *server, int64_t id)
 	return node == NULL ? NULL : CONTAINER(node, struct transaction, node);
 }
 
-/* Start ------------------------------------------------------------------------------------------- */
+/* Start ---------------------------------------------------------------------------------------- */
 
 static int64_t start(struct server *server, struct span name, int64_t expected)
 {
 	struct transaction *t = arena_take(&server->store.arena, sizeof(*t));
 	int64_t id = store_take_position(&server->store, name.len);
 
-	*t = (struct transaction){ .stream = store_stream(&server->store, name), .expected = expected };
+	*t = (struct transaction){ .stream = store_stream(&server->store, name),
+				   .expected = expected };
 	t->node.id = key_of(id);
 	t->last = &t->first;
 	idtable_insert(&server->transactions, &t->node);
@@ -71,14 +72,15 @@ void handle_transaction_start(struct connection *c, const struct request *r)
 	name = name_of(m->event_stream_id);
 	if (access_allowed(store, r->user, name, store_find(store, name), ACTION_WRITE))
 		reply_transaction(c, CMD_TRANSACTION_START_COMPLETED, r->correlation,
-				  start(c->server, name, m->expected_version), ES__OPERATION_RESULT__Success);
+				  start(c->server, name, m->expected_version),
+				  ES__OPERATION_RESULT__Success);
 	else
 		reply_transaction(c, CMD_TRANSACTION_START_COMPLETED, r->correlation, -1,
 				  ES__OPERATION_RESULT__AccessDenied);
 	es__transaction_start__free_unpacked(m, NULL);
 }
 
-/* Write ------------------------------------------------------------------------------------------- */
+/* Write ---------------------------------------------------------------------------------------- */
 
 static void add_pending(struct store *store, struct transaction *t, struct span message)
 {
@@ -102,7 +104,8 @@ static bool read_write(struct batch *batch, struct span body, int64_t *id)
 	while (field_next(&fields, &f)) {
 		if (f.number == 1 && f.type == WIRE_VARINT)
 			*id = (int64_t)f.value;
-		else if (f.number == 2 ? f.type != WIRE_BYTES || !batch_add(batch, f.bytes) : f.number == 1)
+		else if (f.number == 2 ? f.type != WIRE_BYTES || !batch_add(batch, f.bytes)
+				       : f.number == 1)
 			return false;
 	}
 	return !fields.bad && *id >= 0;
@@ -138,9 +141,10 @@ void handle_transaction_write(struct connection *c, const struct request *r)
 	batch_clear(batch);
 }
 
-/* Commit ------------------------------------------------------------------------------------------ */
+/* Commit --------------------------------------------------------------------------------------- */
 
-static void append(struct store *store, struct transaction *t, const struct batch *batch, struct outcome *o)
+static void append(struct store *store, struct transaction *t, const struct batch *batch,
+		   struct outcome *o)
 {
 	const struct pending *p = t->first;
 	struct place place;
@@ -148,7 +152,7 @@ static void append(struct store *store, struct transaction *t, const struct batc
 	*o = (struct outcome){ .first = stream_last(t->stream) + 1 };
 	place.commit = store_take_position(store, 0);
 	place.commit_end = store->end;
-	for (size_t i = 0; i < batch->count; i++, p = p->next) {
+	for (size_t i = 0; i < batch->count && p != NULL; i++, p = p->next) {
 		place.prepare = p->prepare;
 		place.prepare_end = p->prepare_end;
 		store_append_at(store, t->stream, &batch->events[i], place);
@@ -193,8 +197,8 @@ void handle_transaction_commit(struct connection *c, const struct request *r)
 	}
 	t = find(c->server, m->transaction_id);
 	outcome_refused(&o, ES__OPERATION_RESULT__AccessDenied);
-	if (t != NULL &&
-	    access_allowed(&c->server->store, r->user, t->stream->node.name, t->stream, ACTION_WRITE))
+	if (t != NULL && access_allowed(&c->server->store, r->user, t->stream->node.name, t->stream,
+					ACTION_WRITE))
 		commit(c->server, t, &o);
 	if (o.result != ES__OPERATION_RESULT__Success)
 		o.prepare = o.commit = 0;

@@ -42,7 +42,8 @@ static bool take_value(struct fields *f, struct field *field)
 	case WIRE_FIXED32:
 		return take_bytes(f, 4, &field->bytes);
 	case WIRE_BYTES:
-		return take_varint(f, &len) && len <= SIZE_MAX && take_bytes(f, (size_t)len, &field->bytes);
+		return take_varint(f, &len) && len <= SIZE_MAX &&
+		       take_bytes(f, (size_t)len, &field->bytes);
 	}
 	return false; /* groups, and what is no type at all */
 }

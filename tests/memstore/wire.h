@@ -46,7 +46,8 @@ static inline struct fields fields_of(struct span message)
 	return (struct fields){ .at = message.at, .end = message.at + message.len };
 }
 
-/* Takes the next field into *FIELD. Returns false at the end, and with `bad` set at the first fault. */
+/* Takes the next field into *FIELD. Returns false at the end, and with `bad` set at the first
+ * fault. */
 bool field_next(struct fields *fields, struct field *field);
 
 /* Writes VALUE at AT, which has VARINT_MOST bytes. Returns the place behind it. */
@@ -64,7 +65,8 @@ static inline size_t bytes_size(size_t len)
 	return 1 + varint_size(len) + len;
 }
 
-/* Writes tag and length of field NUMBER (below 16), whose LEN bytes follow. AT has FIELD_MOST bytes. */
+/* Writes tag and length of field NUMBER (below 16), whose LEN bytes follow. AT has FIELD_MOST
+ * bytes. */
 static inline uint8_t *bytes_put_head(uint8_t *at, unsigned number, size_t len)
 {
 	*at++ = (uint8_t)(number << 3 | WIRE_BYTES);

@@ -49,8 +49,8 @@ static void append_nothing(struct store *store, struct outcome *o)
 	store->last_commit = o->commit;
 }
 
-static void append(struct store *store, struct stream *stream, const struct batch *batch, bool deleted,
-		   struct outcome *o)
+static void append(struct store *store, struct stream *stream, const struct batch *batch,
+		   bool deleted, struct outcome *o)
 {
 	const struct record *last = NULL;
 	bool described_deleted = stream_soft_deleted(stream->described);
@@ -71,7 +71,8 @@ static void append(struct store *store, struct stream *stream, const struct batc
 		undelete(store, stream->described, stream_last(stream->described) + 1);
 }
 
-static void write_batch(struct connection *c, const struct request *r, const struct write_request *w)
+static void write_batch(struct connection *c, const struct request *r,
+			const struct write_request *w)
 {
 	struct store *store = &c->server->store;
 	struct stream *stream = store_find(store, w->name);
@@ -102,13 +103,15 @@ void handle_write_events(struct connection *c, const struct request *r)
 	batch_clear(w.batch);
 }
 
-/* Deletion ---------------------------------------------------------------------------------------- */
+/* Deletion ------------------------------------------------------------------------------------- */
 
 /* A soft deletion is metadata that hides everything, and replaces whatever metadata there was. */
 static const struct record *delete_softly(struct store *store, struct stream *stream)
 {
 	static const char all_hidden[] = "{\"$tb\":9223372036854775807}";
-	struct new_event event = { .type = span_of("$metadata"), .data = span_of(all_hidden), .json = true };
+	struct new_event event = { .type = span_of("$metadata"),
+				   .data = span_of(all_hidden),
+				   .json = true };
 	struct buffer name = { 0 };
 	const struct record *record;
 	struct guid id;
@@ -119,8 +122,9 @@ static const struct record *delete_softly(struct store *store, struct stream *st
 		return NULL;
 	guid_make(&id);
 	event.id = id.bytes;
-	record = store_append(store,
-			      store_stream(store, (struct span){ buffer_at(&name), buffer_len(&name) }), &event);
+	record = store_append(
+		store, store_stream(store, (struct span){ buffer_at(&name), buffer_len(&name) }),
+		&event);
 	buffer_free(&name);
 	return record;
 }
@@ -133,7 +137,8 @@ const struct record *delete_stream(struct store *store, struct span name, bool h
 }
 
 /* A deletion is judged as a write of an event with a new id. */
-static struct verdict decide_deletion(const struct store *store, const struct stream *stream, int64_t expected)
+static struct verdict decide_deletion(const struct store *store, const struct stream *stream,
+				      int64_t expected)
 {
 	struct guid id;
 	struct new_event event = { .id = id.bytes };
@@ -143,7 +148,8 @@ static struct verdict decide_deletion(const struct store *store, const struct st
 	return decide(store, stream, expected, &batch);
 }
 
-static void delete_as_asked(struct connection *c, const struct request *r, const Es__DeleteStream *m)
+static void delete_as_asked(struct connection *c, const struct request *r,
+			    const Es__DeleteStream *m)
 {
 	struct store *store = &c->server->store;
 	struct span name = name_of(m->event_stream_id);
