@@ -249,7 +249,11 @@ void loop_run(struct loop *loop)
 
 		set_timer(loop);
 		loop->now_known = false;
-		event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+		/*
+		 * Without EVLOOP_ONCE it would not return before nothing is ready any more: one
+		 * client that waits for its turn would keep every job from running.
+		 */
+		event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		loop->now_known = false;
 		run_deadlines(loop);
 		run_jobs(loop);
