@@ -13,8 +13,8 @@
 #include "eventstore.pb-c.h"
 #include "suites.h"
 
-/* Rows of the message table, and bodies for each. */
-enum { ROWS = 16, BODIES = 1000, BODIES_SLOW = 10 };
+/* Rows of the message table, bodies for each, and changes to each of those. */
+enum { ROWS = 16, BODIES = 1000, BODIES_SLOW = 10, CHANGES = 50 };
 
 /* Writing a message as a body ------------------------------------------------------------------ */
 
@@ -368,6 +368,57 @@ START_TEST(encodes_random_bodies)
 }
 END_TEST
 
+/* A body with changed bytes that is JSON still: a message that protobuf-c can read, or a fault and
+ * nothing added. */
+static void survive(const struct message *row, const struct buffer *body, struct json_doc *doc)
+{
+	struct buffer out = { 0 };
+	char fault[FAULT_TEXT];
+	ProtobufCMessage *m;
+
+	if (!json_parse(doc, (char *)buffer_at(body), buffer_len(body)))
+		return;
+	if (json_to_message(row, doc, 0, true, &out, NULL, fault)) {
+		m = protobuf_c_message_unpack(row->request, NULL, buffer_len(&out),
+					      buffer_at(&out));
+		ck_assert_ptr_nonnull(m);
+		protobuf_c_message_free_unpacked(m, NULL);
+	} else {
+		ck_assert_uint_gt(strlen(fault), 0);
+		ck_assert_uint_eq(buffer_len(&out), 0);
+	}
+	buffer_free(&out);
+}
+
+START_TEST(survives_changed_bodies)
+{
+	static const char signs[] = "\"\\{}[]:,0-1eunltrfasx_ \xc3\xa4";
+	struct any any = { .state = UINT64_C(0xd1342543de82ef95) + (uint64_t)_i };
+	struct buffer body = { 0 };
+	struct json_doc doc;
+
+	json_doc_init(&doc, 128, 3, 100000);
+	for (int n = 0; n < (unit_is_slow() ? BODIES_SLOW : BODIES) / 4; n++) {
+		ProtobufCMessage *m = any_message(message_table[_i].request, &any);
+
+		complete(m, &any);
+		put_object(&body, &any, m);
+		protobuf_c_message_free_unpacked(m, NULL);
+		for (int change = 0; change < CHANGES; change++) {
+			size_t at = any_below(&any, (uint32_t)buffer_len(&body));
+			uint8_t was = buffer_at(&body)[at];
+
+			buffer_at(&body)[at] = (uint8_t)signs[any_below(&any, sizeof(signs) - 1)];
+			survive(&message_table[_i], &body, &doc);
+			buffer_at(&body)[at] = was;
+		}
+		buffer_consume(&body, buffer_len(&body));
+	}
+	buffer_free(&body);
+	json_doc_free(&doc);
+}
+END_TEST
+
 Suite *json_to_message_random_suite(void)
 {
 	Suite *suite = suite_create("json to message, random");
@@ -375,6 +426,7 @@ Suite *json_to_message_random_suite(void)
 
 	tcase_set_timeout(random, 60);
 	tcase_add_loop_test(random, encodes_random_bodies, 0, ROWS);
+	tcase_add_loop_test(random, survives_changed_bodies, 0, ROWS);
 	suite_add_tcase(suite, random);
 	return suite;
 }
