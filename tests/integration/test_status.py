@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""hello, ping, status: what the daemon tells of itself."""
+
+import os
+
+from harness import CONNECTED, equal, has, main, test, true, until
+
+MESSAGES = """WriteEvents ReadEvent ReadStreamEvents ReadStreamEventsBackward ReadAllEvents ReadAllEventsBackward
+FilteredReadAllEvents FilteredReadAllEventsBackward DeleteStream TransactionStart TransactionWrite TransactionCommit
+CreatePersistentSubscription UpdatePersistentSubscription DeletePersistentSubscription ScavengeDatabase""".split()
+
+
+@test("hello: protocol, version, limits, features, messages")
+def _(world):
+    client = world.client()
+    hello = client.ok("hello")
+    has(hello, protocol=1)
+    true(isinstance(hello["version"], str) and hello["version"], "version in %r" % hello)
+    equal(hello["limits"], {"line": 16 * 1024 * 1024, "depth": 128, "in_flight": 256, "subscriptions": 64}, "limits")
+    true(isinstance(hello["features"], list), "features in %r" % hello)
+    equal(sorted(hello["messages"]), sorted(MESSAGES), "messages")
+
+
+@test("hello names the client, as often as it likes")
+def _(world):
+    client = world.client()
+    true(not client.ok("status")["client"].get("name"), "no name at first")
+    for name in ("billing-import", "квиз", "other"):
+        client.ok("hello", client=name)
+        equal(client.ok("status")["client"]["name"], name, "name")
+    client.fails("hello", "bad_request", client=1)
+    client.fails("hello", "bad_request", client=None)
+    client.fails("hello", "bad_request", name="x")
+    equal(client.ok("status")["client"]["name"], "other", "name")
+
+
+@test("the name of a client is in the log, and can't break its lines")
+def _(world):
+    world.client().ok("hello", client="one\ntwo <0> \x1b[31m")
+    true("\ntwo" not in world.bridge.said() and "\x1b" not in world.bridge.said(), "the log's lines: %r" % world.bridge.said()[-500:])
+
+
+@test("ping: pong and the time it took")
+def _(world):
+    client = world.client()
+    pong = client.ok("ping")
+    has(pong, pong=True)
+    true(isinstance(pong["rtt_us"], int) and 0 < pong["rtt_us"] < 10_000_000, "rtt_us in %r" % pong)
+    client.ok("ping", timeout_ms=1000)
+
+
+@test("status: version, uptime, the store's connection, this client")
+def _(world):
+    client = world.client()
+    status = client.ok("status")
+    equal(status["version"], client.ok("hello")["version"], "version")
+    true(any(name.startswith("uptime") for name in status), "uptime in %r" % status)
+    has(status["store"], state=CONNECTED, endpoint="127.0.0.1:%d" % world.port, in_flight=0, queued=0)
+    for name in ("role", "connect_attempts"):
+        true(name in status["store"], "%s in %r" % (name, status["store"]))
+    equal(status["client"]["subscriptions"], [], "subscriptions")
+
+    has(status["client"], pid=os.getpid(), uid=os.getuid(), gid=os.getgid())
+
+
+@test("members of status that are wrong")
+def _(world):
+    client = world.client()
+    client.ok("status", all=False)
+    for bad in ("yes", 1, None):
+        client.fails("status", "bad_request", all=bad)
+
+
+@test("requests in flight are counted")
+def _(world):
+    client, stream = world.client(), world.stream()
+    client.write(stream, "a")
+    until(lambda: client.ok("status")["store"]["in_flight"] == 0, "none in flight")
+
+
+@test("a subscription in status: state, window, outstanding, delivered, acked, retried, last position")
+def _(world):
+    client, stream = world.client(), world.stream()
+    sub = client.subscribe(stream=stream)
+    client.write(stream, "a", "b", "c")
+    for _ in range(3):
+        client.push("event")
+    mine = client.ok("status")["client"]["subscriptions"][0]
+    has(mine, sub=sub, stream=stream, delivered=3, acked=0, outstanding=0)
+    true(isinstance(mine["state"], str) and "window" in mine and "retried" in mine, "members of %r" % mine)
+    true(any(name.startswith("last") for name in mine), "the last position in %r" % mine)
+
+
+if __name__ == "__main__":
+    main()
