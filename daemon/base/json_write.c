@@ -32,33 +32,55 @@ void json_key(struct buffer *b, const char *name)
 }
 
 /*
- * Copies plain characters from FROM to TO, which has room for all up to END, and returns how many
- * there are. A block may be written beyond those, but never beyond the room.
+ * Copies plain characters from *P to TO, which has room for all up to END, and moves *P behind them.
+ * Returns the end of what was copied. A block may be written beyond it, but never beyond the room.
  */
-static inline size_t copy_plain(char *to, const char *from, const char *end)
+static inline char *copy_plain(char *to, const char **p, const char *end)
 {
-	const char *p = from;
+	while (end - *p >= SCAN_BLOCK) {
+		size_t n = scan_block(*p);
 
-	while (end - p >= SCAN_BLOCK) {
-		size_t n = scan_block(p);
-
-		memcpy(to, p, SCAN_BLOCK);
-		p += n;
+		memcpy(to, *p, SCAN_BLOCK);
+		to += n;
+		*p += n;
 		if (n < SCAN_BLOCK)
-			return (size_t)(p - from);
-		to += SCAN_BLOCK;
+			return to;
 	}
-	while (p < end && scan_is_plain(*p))
-		*to++ = *p++;
-	return (size_t)(p - from);
+	while (*p < end && scan_is_plain(**p))
+		*to++ = *(*p)++;
+	return to;
 }
 
-/* Writes the escape for C, one of the characters that need one. Returns its length. */
-static size_t write_escape(char *to, unsigned char c)
+/* The same for all that stands in a string as it is: plain characters and valid UTF-8. */
+static inline char *copy_clean(char *to, const char **p, const char *end)
+{
+	size_t n;
+
+	for (;;) {
+		to = copy_plain(to, p, end);
+		do {
+			n = *p < end && (unsigned char)**p >= 0x80 ? scan_utf8(*p, end) : 0;
+			for (size_t i = 0; i < n; i++)
+				*to++ = *(*p)++;
+			if (n == 0)
+				return to;
+		} while (*p < end && !scan_is_plain(**p));
+	}
+}
+
+/*
+ * Writes what stands for C, a character that needs an escape or a byte that is not UTF-8. Returns its
+ * length, at most ESCAPE_MOST.
+ */
+static size_t write_odd(char *to, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
 	static const char letters[] = "btn\0fr";
 
+	if (c >= 0x80) {
+		memcpy(to, "\xef\xbf\xbd", 3);
+		return 3;
+	}
 	to[0] = '\\';
 	if (c == '"' || c == '\\') {
 		to[1] = (char)c;
@@ -74,49 +96,23 @@ static size_t write_escape(char *to, unsigned char c)
 	return ESCAPE_MOST;
 }
 
-/* Copies characters beyond ASCII from *P on, and for what is none U+FFFD. Returns the bytes written, at most 3 for each read. */
-static size_t copy_beyond(char *to, const char **p, const char *end)
-{
-	char *start = to;
-
-	while (*p < end && (unsigned char)**p >= 0x80) {
-		size_t n = scan_utf8(*p, end);
-
-		memcpy(to, n == 0 ? "\xef\xbf\xbd" : *p, n == 0 ? 3 : n);
-		to += n == 0 ? 3 : n;
-		*p += n == 0 ? 1 : n;
-	}
-	return (size_t)(to - start);
-}
-
 void json_string(struct buffer *b, const char *text, size_t len)
 {
 	const char *p = text;
 	const char *end = text + len;
 
 	buffer_add_byte(b, '"');
-	for (;;) {
-		char *to = (char *)buffer_room(b, (size_t)(end - p) + ESCAPE_MOST);
-		size_t n;
+	do {
+		char *room = (char *)buffer_room(b, (size_t)(end - p) + ESCAPE_MOST);
+		char *to = room;
 
-		if (to == NULL)
+		if (room == NULL)
 			return;
-		n = copy_plain(to, p, end);
-		p += n;
-		if (p < end && (unsigned char)*p < 0x80) {
-			n += write_escape(to + n, (unsigned char)*p);
-			p++;
-		}
-		buffer_added(b, n);
-		if (p == end)
-			break;
-		if ((unsigned char)*p >= 0x80) {
-			to = (char *)buffer_room(b, (size_t)(end - p) * 3);
-			if (to == NULL)
-				return;
-			buffer_added(b, copy_beyond(to, &p, end));
-		}
-	}
+		to = copy_clean(to, &p, end);
+		if (p < end)
+			to += write_odd(to, (unsigned char)*p++);
+		buffer_added(b, (size_t)(to - room));
+	} while (p < end);
 	buffer_add_byte(b, '"');
 }
 

@@ -178,7 +178,7 @@ static void check_section(struct reading *r, const char *at)
 	char *name = mem_text_of(at, len);
 	char fault[FAULT_MOST];
 
-	rest += strspn(rest, " \t\r\n");
+	rest += strspn(rest, " \t");
 	r->skip = true;
 	if (at[len] != ']' || (*rest != '\0' && *rest != ';' && *rest != '#')) {
 		complain(r, "expected [section] alone on the line");
@@ -247,7 +247,7 @@ static const char *sift(struct reading *r, size_t len, size_t most)
 
 	if (r->number == 1 && strncmp(at, "\xef\xbb\xbf", 3) == 0)
 		at += 3;
-	at += strspn(at, " \t\r\n");
+	at += strspn(at, " \t");
 	if (*at == ';' || *at == '#')
 		return "";
 	if (strlen(r->line) != len) {
@@ -275,6 +275,8 @@ static char *give_line(char *to, int size, void *arg)
 	len = getline(&r->line, &r->line_size, r->file);
 	if (len < 0)
 		return NULL;
+	while (len > 0 && (r->line[len - 1] == '\n' || r->line[len - 1] == '\r'))
+		r->line[--len] = '\0';
 	r->number++;
 	/* libinih wants room for a line end of two bytes and for the NUL. */
 	snprintf(to, (size_t)size, "%s", sift(r, (size_t)len, (size_t)size - 3));

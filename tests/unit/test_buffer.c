@@ -1,0 +1,165 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "suites.h"
+
+START_TEST(is_a_queue)
+{
+	struct buffer b = { 0 };
+
+	buffer_add_text(&b, "one ");
+	buffer_add(&b, "two", 3);
+	buffer_add(&b, NULL, 0);
+	buffer_add_byte(&b, '!');
+	ck_assert_uint_eq(buffer_len(&b), 8);
+	ck_assert_mem_eq(buffer_at(&b), "one two!", 8);
+	buffer_consume(&b, 4);
+	buffer_cut(&b, 1);
+	ck_assert_uint_eq(buffer_len(&b), 3);
+	ck_assert_mem_eq(buffer_at(&b), "two", 3);
+	buffer_consume(&b, 3);
+	ck_assert_uint_eq(b.start, 0);
+	buffer_free(&b);
+	ck_assert_ptr_null(b.data);
+}
+END_TEST
+
+/* A model beside it: all bytes written are numbered, so what comes out is known. */
+START_TEST(keeps_all_bytes_in_order)
+{
+	struct buffer b;
+	uint64_t random = 7;
+	uint64_t written = 0, read = 0;
+
+	buffer_init(&b, 0);
+	for (int i = 0; i < 20000; i++) {
+		size_t n = unit_random(&random) % 300;
+
+		if (unit_random(&random) % 2 == 0) {
+			uint8_t *at = buffer_room(&b, n);
+
+			ck_assert_ptr_nonnull(at);
+			for (size_t j = 0; j < n; j++)
+				at[j] = (uint8_t)(written++ * 31);
+			buffer_added(&b, n);
+		} else {
+			n = n < buffer_len(&b) ? n : buffer_len(&b);
+			for (size_t j = 0; j < n; j++) {
+				if (buffer_at(&b)[j] != (uint8_t)(read++ * 31))
+					ck_abort_msg("byte %zu differs", (size_t)read);
+			}
+			buffer_consume(&b, n);
+		}
+		ck_assert_uint_eq(buffer_len(&b), written - read);
+	}
+	buffer_free(&b);
+}
+END_TEST
+
+START_TEST(stops_at_its_limit)
+{
+	struct buffer b;
+
+	buffer_init(&b, 1000);
+	for (int i = 0; i < 1000; i++)
+		buffer_add_byte(&b, 'x');
+	ck_assert(!b.failed);
+	buffer_consume(&b, 10);
+	buffer_add(&b, "0123456789", 10);
+	ck_assert(!b.failed);
+	ck_assert_uint_eq(buffer_len(&b), 1000);
+	buffer_add_byte(&b, 'y');
+	ck_assert(b.failed);
+	ck_assert_uint_eq(buffer_len(&b), 1000);
+	buffer_consume(&b, 500);
+	buffer_add_byte(&b, 'y');
+	ck_assert_uint_eq(buffer_len(&b), 500);
+	buffer_free(&b);
+	ck_assert_uint_eq(b.limit, 1000);
+	ck_assert(!b.failed);
+}
+END_TEST
+
+START_TEST(refuses_absurd_sizes)
+{
+	struct buffer b = { 0 };
+
+	ck_assert_ptr_null(buffer_room(&b, SIZE_MAX - 10));
+	ck_assert(b.failed);
+	ck_assert_ptr_null(buffer_room(&b, 1));
+	buffer_free(&b);
+	buffer_add_byte(&b, 'x');
+	ck_assert_ptr_null(buffer_room(&b, SIZE_MAX));
+	ck_assert_uint_eq(buffer_len(&b), 1);
+	buffer_free(&b);
+}
+END_TEST
+
+START_TEST(shrinks_when_empty)
+{
+	struct buffer b = { 0 };
+
+	ck_assert_ptr_nonnull(buffer_room(&b, 100000));
+	buffer_add_byte(&b, 'x');
+	buffer_shrink(&b, 1024);
+	ck_assert_ptr_nonnull(b.data);
+	buffer_consume(&b, 1);
+	buffer_shrink(&b, b.size);
+	ck_assert_ptr_nonnull(b.data);
+	buffer_shrink(&b, 1024);
+	ck_assert_ptr_null(b.data);
+	b.failed = true;
+	ck_assert(!buffer_grow(&b, 1));
+	buffer_free(&b);
+}
+END_TEST
+
+START_TEST(reads_and_writes_descriptors)
+{
+	struct buffer out = { 0 }, in = { 0 };
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	buffer_add_text(&out, "a line\n");
+	ck_assert_int_eq(buffer_write_fd(&out, pair[0]), 7);
+	ck_assert_uint_eq(buffer_len(&out), 0);
+	ck_assert_int_eq(buffer_read_fd(&in, pair[1], 4), 4);
+	ck_assert_int_eq(buffer_read_fd(&in, pair[1], 4096), 3);
+	ck_assert_mem_eq(buffer_at(&in), "a line\n", 7);
+	ck_assert_int_eq(buffer_read_fd(&in, pair[1], 4096), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	in.limit = 8;
+	ck_assert_int_eq(buffer_read_fd(&in, pair[1], 4096), -1);
+	ck_assert_int_eq(errno, ENOMEM);
+	buffer_free(&in);
+	close(pair[0]);
+	ck_assert_int_eq(buffer_read_fd(&in, pair[1], 8), 0);
+	buffer_add_text(&out, "x");
+	ck_assert_int_eq(buffer_write_fd(&out, pair[1]), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_uint_eq(buffer_len(&out), 1);
+	close(pair[1]);
+	buffer_free(&in);
+	buffer_free(&out);
+}
+END_TEST
+
+Suite *buffer_suite(void)
+{
+	Suite *s = suite_create("buffer");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_test(tc, is_a_queue);
+	tcase_add_test(tc, keeps_all_bytes_in_order);
+	tcase_add_test(tc, stops_at_its_limit);
+	tcase_add_test(tc, refuses_absurd_sizes);
+	tcase_add_test(tc, shrinks_when_empty);
+	tcase_add_test(tc, reads_and_writes_descriptors);
+	suite_add_tcase(s, tc);
+	return s;
+}

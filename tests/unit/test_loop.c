@@ -1,0 +1,200 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/loop.h"
+#include "suites.h"
+
+enum { DEADLINES = 300 };
+
+/* What happened, in order, as letters. */
+struct story {
+	struct loop *loop;
+	char text[64];
+	struct job job, other;
+	struct deadline deadline;
+};
+
+static void tell(struct story *s, const char *letter)
+{
+	strcat(s->text, letter);
+}
+
+static void stop(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void job_again(void *arg)
+{
+	struct story *s = arg;
+
+	tell(s, "j");
+	if (strlen(s->text) < 3)
+		loop_put_off(s->loop, &s->job);
+	else
+		loop_stop(s->loop);
+}
+
+START_TEST(runs_jobs_once_and_in_the_next_turn)
+{
+	struct story s = { .loop = loop_new() };
+
+	job_init(&s.job, job_again, &s);
+	job_init(&s.other, job_again, &s);
+	loop_put_off(s.loop, &s.job);
+	loop_put_off(s.loop, &s.job);
+	loop_put_off(s.loop, &s.other);
+	job_cancel(&s.other);
+	job_cancel(&s.other);
+	loop_run(s.loop);
+	ck_assert_str_eq(s.text, "jjj");
+	loop_free(s.loop);
+}
+END_TEST
+
+static void parked(void *object)
+{
+	tell(object, "f");
+}
+
+static void park_and_stop(void *arg)
+{
+	struct story *s = arg;
+
+	loop_park(s->loop, s, parked);
+	loop_put_off(s->loop, &s->job);
+	tell(s, "d");
+	loop_stop(s->loop);
+}
+
+START_TEST(frees_at_the_end_of_the_turn)
+{
+	struct story s = { .loop = loop_new() };
+
+	job_init(&s.job, job_again, &s);
+	deadline_init(&s.deadline, park_and_stop, &s);
+	loop_set_deadline(s.loop, &s.deadline, 1);
+	loop_run(s.loop);
+	ck_assert_str_eq(s.text, "djf");
+	loop_park(s.loop, &s, parked);
+	loop_free(s.loop);
+	ck_assert_str_eq(s.text, "djff");
+}
+END_TEST
+
+struct watch {
+	struct loop *loop;
+	struct deadline deadlines[DEADLINES];
+	uint64_t last;
+	unsigned ran;
+};
+
+struct one {
+	struct watch *watch;
+	struct deadline *deadline;
+	uint64_t at;
+};
+
+static void passed(void *arg)
+{
+	struct one *one = arg;
+	struct watch *w = one->watch;
+
+	ck_assert(!deadline_is_set(one->deadline));
+	ck_assert_uint_ge(loop_now(w->loop), one->at);
+	ck_assert_uint_ge(one->at, w->last);
+	w->last = one->at;
+	w->ran++;
+}
+
+START_TEST(runs_deadlines_in_order)
+{
+	struct watch w = { .loop = loop_new() };
+	struct one ones[DEADLINES];
+	struct deadline end;
+	uint64_t random = 11;
+	unsigned cleared = 0;
+
+	deadline_init(&end, stop, w.loop);
+	loop_set_deadline(w.loop, &end, 40);
+	for (int i = 0; i < DEADLINES; i++) {
+		ones[i] = (struct one){ &w, &w.deadlines[i], 0 };
+		deadline_init(&w.deadlines[i], passed, &ones[i]);
+		loop_set_deadline(w.loop, &w.deadlines[i], unit_random(&random) % 1000);
+	}
+	/* All anew, and some not at all. */
+	for (int i = 0; i < DEADLINES; i++) {
+		loop_set_deadline(w.loop, &w.deadlines[i], unit_random(&random) % 30);
+		ones[i].at = w.deadlines[i].at;
+	}
+	for (int i = 0; i < DEADLINES; i += 3, cleared++) {
+		loop_clear_deadline(w.loop, &w.deadlines[i]);
+		loop_clear_deadline(w.loop, &w.deadlines[i]);
+	}
+	loop_run(w.loop);
+	ck_assert_uint_eq(w.ran, DEADLINES - cleared);
+	loop_free(w.loop);
+}
+END_TEST
+
+static void shorten(void *arg)
+{
+	struct story *s = arg;
+
+	tell(s, "j");
+	loop_set_deadline(s->loop, &s->deadline, 5);
+}
+
+static void stop_story(void *arg)
+{
+	struct story *s = arg;
+
+	tell(s, "d");
+	loop_stop(s->loop);
+}
+
+START_TEST(waits_for_the_earlier_setting)
+{
+	struct story s = { .loop = loop_new() };
+	uint64_t began = loop_clock_us();
+
+	deadline_init(&s.deadline, stop_story, &s);
+	job_init(&s.job, shorten, &s);
+	loop_set_deadline(s.loop, &s.deadline, 60000);
+	loop_put_off(s.loop, &s.job);
+	loop_run(s.loop);
+	ck_assert_str_eq(s.text, "jd");
+	ck_assert_uint_ge(loop_clock_us() - began, 4000);
+	ck_assert_uint_lt(loop_clock_us() - began, 30000000);
+	loop_free(s.loop);
+}
+END_TEST
+
+START_TEST(runs_again_after_a_stop)
+{
+	struct story s = { .loop = loop_new() };
+
+	deadline_init(&s.deadline, stop_story, &s);
+	for (int i = 0; i < 3; i++) {
+		loop_set_deadline(s.loop, &s.deadline, (uint64_t)i);
+		loop_run(s.loop);
+	}
+	ck_assert_str_eq(s.text, "ddd");
+	ck_assert_ptr_nonnull(loop_base(s.loop));
+	loop_free(s.loop);
+}
+END_TEST
+
+Suite *loop_suite(void)
+{
+	Suite *s = suite_create("loop");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_test(tc, runs_jobs_once_and_in_the_next_turn);
+	tcase_add_test(tc, frees_at_the_end_of_the_turn);
+	tcase_add_test(tc, runs_deadlines_in_order);
+	tcase_add_test(tc, waits_for_the_earlier_setting);
+	tcase_add_test(tc, runs_again_after_a_stop);
+	suite_add_tcase(s, tc);
+	return s;
+}
