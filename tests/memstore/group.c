@@ -316,10 +316,12 @@ static void consumer_end(struct consumer *consumer)
 
 void consumers_end(struct connection *c)
 {
-	struct link *l;
+	struct link *next;
 
-	while ((l = list_first(&c->consumers)) != NULL)
+	for (struct link *l = c->consumers.next; l != &c->consumers; l = next) {
+		next = l->next;
 		consumer_end(CONTAINER(l, struct consumer, of_connection));
+	}
 }
 
 size_t consumers_leave(struct connection *c, const struct guid *correlation)
@@ -482,13 +484,14 @@ struct group *group_make(struct server *server, struct span key, struct span str
 	return group;
 }
 
-static void drop_consumers(struct link *list)
+static void drop_consumers(const struct link *list)
 {
-	struct link *l;
+	struct link *next;
 
-	while ((l = list_first(list)) != NULL) {
+	for (struct link *l = list->next; l != list; l = next) {
 		struct consumer *consumer = CONTAINER(l, struct consumer, of_group);
 
+		next = l->next;
 		reply_dropped(consumer->c, &consumer->correlation,
 			      ES__SUBSCRIPTION_DROPPED__SUBSCRIPTION_DROP_REASON__Unsubscribed);
 		consumer_end(consumer);
