@@ -25,12 +25,12 @@ def exposure(unit):
 
 
 def prepare(folder):
-    """Copies the unit with a program that exists, since systemd asks for one. Returns its path."""
+    """Copies the unit with programs that exist on every machine, since systemd asks for that. Returns its path and text."""
     with open(os.path.join(os.environ.get("BUILDDIR", "."), "systemd", "esbridged.service"), encoding="utf-8") as file:
         text = file.read()
     unit = os.path.join(folder, "esbridged.service")
     with open(unit, "w", encoding="utf-8") as file:
-        file.write(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE))
+        file.write(re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", text, flags=re.MULTILINE))
     return unit, text
 
 
