@@ -330,6 +330,13 @@ class Program:
         with open(self.errors, "rb") as errors:
             return errors.read().decode("utf-8", "replace")
 
+    def last_words(self):
+        """For the report of a failure: the end of what it said, and its status where it has ended or just does so."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(0.3)
+            return "%s\n(ended with status %d)" % (self.said()[-6000:], self.process.returncode)
+        return self.said()[-2000:]
+
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
@@ -413,6 +420,7 @@ class Bridge(Program):
 
     def start(self, arguments=()):
         self.write_config()
+        self.notifications.clear()
         path = os.path.join(self.folder, "notify")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -663,7 +671,7 @@ class World:
 
     def __exit__(self, kind, value, trace):
         if kind:
-            value.said = self.bridge.said()[-2000:] if self.bridge else ""
+            value.said = self.bridge.last_words() if self.bridge else ""
             self.abandon()
         else:
             self.stop()
@@ -723,7 +731,7 @@ class Runner:
             frames = [f for f in traceback.extract_tb(fault.__traceback__) if f.name != "guarded"]
             for frame in frames:
                 print("#   %s:%d in %s: %s" % (os.path.basename(frame.filename), frame.lineno, frame.name, frame.line))
-            said = getattr(fault, "said", self.world.bridge.said()[-2000:] if self.world else "")
+            said = getattr(fault, "said", self.world.bridge.last_words() if self.world else "")
             for line in ("%s: %s\nesbridged said:\n%s" % (type(fault).__name__, fault, said)).splitlines():
                 print("# " + line)
             sys.stdout.flush()
