@@ -4,12 +4,14 @@
 What was sent then is sent again, and what comes back is compared with what the real server said, field by
 field. The format of the recordings and what differs in every run is in tests/transcripts/README.md.
 
-Prints TAP. With --self-test it changes what it expects, one field at a time, and each change must be found.
+Afterwards it changes what it expects, one field at a time, and each change must be found. Prints TAP. Names of
+recordings as arguments: those alone are replayed.
 
 Environment: MEMSTORE, the program (./esbridge-memstore); SRCDIR, the source tree (two folders above this file).
 """
 
 import copy
+import itertools
 import json
 import os
 import re
@@ -56,8 +58,18 @@ TEXTS = {"message", "error", "reason"}
 UNKNOWABLE = {"total_time_ms", "total_space_saved"}
 
 
+# From which recordings how many changed expectations are tried.
+SELF_TEST = {"handshake": 2, "read-event": 5, "links": 5, "delete": 5, "transactions": 5}
+
+
 class Difference(Exception):
     """The memstore did not do what the recording shows."""
+
+
+def program_and_source():
+    here = os.path.dirname(os.path.abspath(__file__))
+    source = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(here))
+    return os.environ.get("MEMSTORE") or "./esbridge-memstore", source
 
 
 # Protobuf ------------------------------------------------------------------------------------------------
@@ -338,11 +350,12 @@ class Connection:
 class Memstore:
     """A fresh server in a folder of its own."""
 
-    def __init__(self, program):
+    def __init__(self, program, *options):
         self.folder = tempfile.TemporaryDirectory(prefix="esbridge-replay-")
         port_file = os.path.join(self.folder.name, "port")
         self.log = open(os.path.join(self.folder.name, "log"), "w+", encoding="utf-8")
-        self.process = subprocess.Popen([program, "--port", "0", "--port-file", port_file], stderr=self.log)
+        self.process = subprocess.Popen([program, "--port", "0", "--port-file", port_file, *options],
+                                        stderr=self.log)
         until = time.monotonic() + 10
         while not os.path.exists(port_file):
             if self.process.poll() is not None or time.monotonic() > until:
@@ -527,44 +540,38 @@ def mutants(recording):
 
 
 def self_test(program, schema, folder):
-    """Replays with a wrong expectation; each must fail at its line."""
-    chosen = {"handshake": 2, "read-event": 5, "links": 5, "delete": 5, "transactions": 5}
-    number = failed = 0
-    print("1..%d" % sum(chosen.values()))
-    for name, count in chosen.items():
+    """Replays with a wrong expectation; each must fail at its line. Yields (good, what, diagnostics)."""
+    for name, count in SELF_TEST.items():
         recording = Recording(schema, os.path.join(folder, name + ".txt"))
         all_mutants = list(mutants(recording))
         step = max(len(all_mutants) // count, 1)
         for line, what, mutant in all_mutants[step // 2::step][:count]:
-            number += 1
             difference = replay(program, mutant)
             good = difference is not None and "line %d," % line in difference
-            failed += not good
-            print("%s %d - a change is found: %s line %d, %s"
-                  % ("ok" if good else "not ok", number, name, line, what))
-            if not good:
-                print("# reported was: %s" % difference)
-            sys.stdout.flush()
-    return failed
+            yield good, "a change is found: %s line %d, %s" % (name, line, what), difference
 
 
-def main(arguments):
-    here = os.path.dirname(os.path.abspath(__file__))
-    source = os.environ.get("SRCDIR") or os.path.dirname(os.path.dirname(here))
-    program = os.environ.get("MEMSTORE") or "./esbridge-memstore"
+def replays(program, schema, folder, names):
+    for name in names:
+        difference = replay(program, Recording(schema, os.path.join(folder, name + ".txt")))
+        yield difference is None, "replay %s/%s" % (VERSION, name), difference
+
+
+def main(names):
+    program, source = program_and_source()
     schema = read_schema(os.path.join(source, "proto", "eventstore.proto"))
     folder = os.path.join(source, "tests", "transcripts", VERSION)
-    if arguments == ["--self-test"]:
-        return 1 if self_test(program, schema, folder) else 0
-    names = arguments or FILES
-    failed = 0
-    print("1..%d" % len(names))
-    for number, name in enumerate(names, 1):
-        difference = replay(program, Recording(schema, os.path.join(folder, name + ".txt")))
-        failed += difference is not None
-        print("%s %d - replay %s/%s" % ("not ok" if difference else "ok", number, VERSION, name))
-        if difference:
-            print("# " + difference.replace("\n", "\n# "))
+    points = [replays(program, schema, folder, names or FILES)]
+    if not names:
+        points.append(self_test(program, schema, folder))
+    print("1..%d" % (len(names) if names else len(FILES) + sum(SELF_TEST.values())))
+    failed = number = 0
+    for good, what, diagnostics in itertools.chain(*points):
+        number += 1
+        failed += not good
+        print("%s %d - %s" % ("ok" if good else "not ok", number, what))
+        if not good:
+            print("# " + str(diagnostics).replace("\n", "\n# "))
         sys.stdout.flush()
     return 1 if failed else 0
 

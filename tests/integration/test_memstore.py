@@ -1,0 +1,477 @@
+#!/usr/bin/env python3
+"""esbridge-memstore where the recordings of a real server say nothing: options, heartbeats, paging through
+transactions, who gets what in a group.
+
+Prints TAP. Environment: MEMSTORE, the program (./esbridge-memstore); SRCDIR, the source tree.
+"""
+
+import itertools
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import traceback
+
+import replay
+
+PROGRAM, SOURCE = replay.program_and_source()
+SCHEMA = replay.read_schema(os.path.join(SOURCE, "proto", "eventstore.proto"))
+ADMIN, NOBODY = (b"admin", b"changeit"), None
+ANY = -2
+PING, PONG, WRITE, TX_START, TX_WRITE, TX_COMMIT, DELETE = 0x03, 0x04, 0x82, 0x84, 0x86, 0x88, 0x8A
+READ_EVENT, FORWARD, ALL_FORWARD, ALL_BACKWARD, SUBSCRIBE, APPEARED = 0xB0, 0xB2, 0xB6, 0xB8, 0xC0, 0xC2
+UNSUBSCRIBE, DROPPED, CONNECT, CONFIRMED, DELIVERED, CREATE = 0xC3, 0xC4, 0xC5, 0xC6, 0xC7, 0xC8
+ACK, NAK, IDENTIFY, NOT_AUTHENTICATED = 0xCC, 0xCD, 0xF5, 0xF4
+RETRY, PARK = 2, 1
+MESSAGES = {
+    0x83: "WriteEventsCompleted", 0x85: "TransactionStartCompleted", 0x87: "TransactionWriteCompleted",
+    0x89: "TransactionCommitCompleted", 0x8B: "DeleteStreamCompleted", 0xB1: "ReadEventCompleted",
+    0xB3: "ReadStreamEventsCompleted", 0xB7: "ReadAllEventsCompleted", 0xB9: "ReadAllEventsCompleted",
+    0xC1: "SubscriptionConfirmation", APPEARED: "StreamEventAppeared", DROPPED: "SubscriptionDropped",
+    CONFIRMED: "PersistentSubscriptionConfirmation", DELIVERED: "PersistentSubscriptionStreamEventAppeared",
+    0xC9: "CreatePersistentSubscriptionCompleted",
+}
+ids = itertools.count(1)
+
+
+def new_id():
+    return struct.pack("<QQ", next(ids), 7)
+
+
+def fields(*values):
+    """A message of the fields 1, 2, …; None leaves one out, a list repeats it."""
+    out = []
+    for number, value in enumerate(values, 1):
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str):
+                one = one.encode()
+            if one is not None:
+                out.append([number, replay.BYTES if isinstance(one, bytes) else replay.VARINT, one])
+    return replay.encode_fields(out)
+
+
+def event(kind="Tested", data="{}", event_id=None, is_json=1):
+    return fields(event_id or new_id(), kind, is_json, 0, data)
+
+
+class Client(replay.Connection):
+    def __init__(self, server, version=1, user=ADMIN):
+        super().__init__(server.port)
+        self.user = user
+        self.request(IDENTIFY, fields(version))
+        self.next()
+
+    def request(self, command, body=b"", correlation=None):
+        correlation = correlation or new_id()
+        head = bytes([command, 1 if self.user else 0]) + correlation
+        if self.user:
+            head += b"".join(bytes([len(text)]) + text for text in self.user)
+        self.send(head + body)
+        return correlation
+
+    def next(self, wait=3.0):
+        """The next package as (command, decoded message), or None where none comes."""
+        until = time.monotonic() + wait
+        while not self.packages and not self.ended and time.monotonic() < until:
+            if select.select([self.socket], [], [], max(until - time.monotonic(), 0))[0]:
+                self.receive()
+        if not self.packages:
+            return None
+        package = self.packages.pop(0)
+        name = MESSAGES.get(package.command)
+        return package.command, replay.decode(SCHEMA, name, package.body) if name else package.body
+
+    def call(self, command, body):
+        self.request(command, body)
+        return self.next()[1]
+
+    def write(self, stream, *events, expected=ANY):
+        return self.call(WRITE, fields(stream, expected, list(events), 1))
+
+    def stream(self, stream):
+        return self.call(FORWARD, fields(stream, 0, 100, 0, 1)).get("events", [])
+
+    def delivered(self, count, wait=3.0):
+        """The numbers and retry counts of the next COUNT messages of a group."""
+        out = []
+        while len(out) < count:
+            command, message = self.next(wait)
+            check(command == DELIVERED, "a message, not 0x%02x" % command)
+            original = message["event"][0].get("link") or message["event"][0]["event"]
+            out.append((original[0]["event_number"][0], message["retry_count"][0], original[0]["event_id"][0]))
+        return out
+
+    def silent(self, wait=0.15):
+        return self.next(wait) is None and not self.ended
+
+
+def check(good, what):
+    if not good:
+        raise AssertionError(what)
+
+
+def same(seen, wanted, what=""):
+    check(seen == wanted, "%s: %r, not %r" % (what, seen, wanted))
+
+
+def create(client, stream, group, strategy="RoundRobin", start=0, retries=10, timeout=30000):
+    answer = client.call(CREATE, fields(group, stream, 0, start, timeout, 0, 500, 20, 500, retries, 0, 2000,
+                                        1000, 10, 0, strategy))
+    same(answer["result"], [0], "create")
+
+
+def join(server, stream, group, slots):
+    client = Client(server)
+    client.correlation = client.request(CONNECT, fields(group, stream, slots))
+    same(client.next()[0], CONFIRMED, "connect")
+    return client
+
+
+# Points --------------------------------------------------------------------------------------------------
+
+def run(*arguments):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=10, check=False)
+
+
+def usage_errors():
+    for arguments, told in ((["--port", "65536"], "0 to 65535"), (["--port", "x"], "0 to 65535"),
+                            (["--pending-limit", "-1"], "whole number"), (["--what"], "--help"),
+                            (["--heartbeat-interval", ""], "whole number"), (["operand"], "operand")):
+        done = run(*arguments)
+        same((done.returncode, told in done.stderr), (64, True), "%s: %s" % (arguments, done.stderr))
+
+
+def help_and_version():
+    shown = run("--help")
+    same(shown.returncode, 0)
+    for option in ("listen", "port", "port-file", "no-heartbeat", "heartbeat-interval", "heartbeat-timeout",
+                   "pending-limit", "verbose", "version"):
+        check("--" + option in shown.stdout, "--help tells of --" + option)
+    check(run("--version").stdout.startswith("esbridge-memstore "), "--version")
+
+
+def port_in_use():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        same(run("--port", str(taken.getsockname()[1])).returncode, 69)
+
+
+def port_file_that_cannot_be():
+    same(run("--port", "0", "--port-file", "/nonexistent/port").returncode, 73)
+
+
+def ends_on_interrupt():
+    server = replay.Memstore(PROGRAM)
+    client = Client(server)
+    client.write("s", event())
+    server.process.send_signal(signal.SIGINT)
+    server.end()
+    same(client.next(), None)
+    check(client.ended, "the connection has ended")
+
+
+def heartbeats():
+    server = replay.Memstore(PROGRAM, "--heartbeat-interval", "200", "--heartbeat-timeout", "200")
+    client = Client(server)
+    check(client.silent(1.5), "a client that answers stays")
+    mute = socket.create_connection(("127.0.0.1", server.port))
+    mute.settimeout(3)
+    began = time.monotonic()
+    same(mute.recv(100)[4:6], bytes([1, 0]), "heartbeat request")
+    same(mute.recv(100), b"", "end")
+    check(0.35 <= time.monotonic() - began <= 1.5, "it took the time of both")
+    server.end()
+
+
+def no_heartbeats():
+    server = replay.Memstore(PROGRAM, "--no-heartbeat")
+    with socket.create_connection(("127.0.0.1", server.port)) as mute:
+        mute.settimeout(3.5)
+        try:
+            mute.recv(1)
+            check(False, "nothing comes")
+        except TimeoutError:
+            pass
+    server.end()
+
+
+def flood(server):
+    """A subscriber that does not read while much is written. Returns it."""
+    slow, writer = Client(server), Client(server)
+    slow.request(SUBSCRIBE, fields("big", 0))
+    slow.next()
+    for _ in range(20):
+        writer.write("big", event(data="x" * 1000000, is_json=0))
+    return slow
+
+
+def slow_consumer():
+    server = replay.Memstore(PROGRAM, "--pending-limit", "5000000")
+    slow = flood(server)
+    count = sum(1 for _ in iter(slow.next, None))
+    check(slow.ended and count < 20, "closed after %d events" % count)
+    server.end()
+
+
+def slow_consumer_without_limit():
+    server = replay.Memstore(PROGRAM)
+    slow = flood(server)
+    same([slow.next()[0] for _ in range(20)], [APPEARED] * 20)
+    server.end()
+
+
+def all_pages(client, command, size, start):
+    """The (stream, number) of all of the client's own events, page by page from START."""
+    position, out = start, []
+    while True:
+        page = client.call(command, fields(*position, size, 0, 1))
+        found = [e["event"][0] for e in page.get("events", [])]
+        if not found:
+            return out
+        position = (page["next_commit_position"][0], page["next_prepare_position"][0])
+        out += [(e["event_stream_id"][0], e["event_number"][0]) for e in found
+                if not e["event_stream_id"][0].startswith(b"$")]
+
+
+def transactions_in_all(server):
+    client = Client(server)
+    first, second = (client.call(TX_START, fields(s, ANY, 1))["transaction_id"][0] for s in ("t1", "t2"))
+    for _ in range(3):
+        client.call(TX_WRITE, fields(first, [event(), event()], 1))
+        client.write("between", event())
+        client.call(TX_WRITE, fields(second, [event()], 1))
+    client.call(TX_COMMIT, fields(second, 1))
+    client.write("between", event())
+    client.call(TX_COMMIT, fields(first, 1))
+    client.write("between", event())
+    wanted = [(b"between", n) for n in range(3)] + [(b"t2", n) for n in range(3)] + [(b"between", 3)]
+    wanted += [(b"t1", n) for n in range(6)] + [(b"between", 4)]
+    for size in (1, 2, 3, 5, 100):
+        same(all_pages(client, ALL_FORWARD, size, (0, 0)), wanted, "forward by %d" % size)
+        same(all_pages(client, ALL_BACKWARD, size, (-1, -1)), wanted[::-1], "backward by %d" % size)
+
+
+def version_0(server):
+    client, old = Client(server), Client(server, version=0)
+    old.request(SUBSCRIBE, fields("gone", 0))
+    old.next()
+    client.write("gone", event())
+    client.call(DELETE, fields("gone", ANY, 1, 1))
+    numbers = [old.next()[1]["event"][0]["event"][0]["event_number"][0] for _ in range(2)]
+    same(numbers, [0, 2**31 - 1], "live")
+    same(old.call(FORWARD, fields("gone", 0, 10, 0, 1))["last_event_number"], [2**31 - 1], "read")
+    same(client.call(FORWARD, fields("gone", 0, 10, 0, 1))["last_event_number"], [2**63 - 1], "version 1")
+
+
+def repeated_writes(server):
+    client = Client(server)
+    batch = [event(event_id=new_id()) for _ in range(4)]
+    client.write("again", *batch)
+    for part, first, last in ((batch[1:3], 1, 2), (batch, 0, 3), (batch[3:], 3, 3)):
+        answer = client.write("again", *part)
+        same((answer["first_event_number"], answer["last_event_number"]), ([first], [last]))
+        answer = client.write("again", *part, expected=first - 1)
+        same((answer["result"], answer["first_event_number"]), ([0], [first]))
+    same(client.write("again", *batch[2:], event())["result"], [4], "partly new")
+    same(client.write("again", *batch, expected=0)["result"], [4], "from another number")
+    same(client.write("other", *batch)["first_event_number"], [0], "the same ids in another stream")
+
+
+def metadata_undeletes(server):
+    client = Client(server)
+    client.write("s1", event(), event())
+    client.call(DELETE, fields("s1", ANY, 1))
+    client.write("$$s1", event("$metadata", '{"mine":1,"$maxCount":5}'))
+    same([e["event"][0]["data"] for e in client.stream("$$s1")], [[b'{"mine":1,"$maxCount":5,"$tb":2}']])
+    same(client.write("s1", event())["first_event_number"], [2])
+    same(len(client.stream("s1")), 1)
+
+
+def max_age(server):
+    client = Client(server)
+    client.write("$$young", event("$metadata", '{"$maxAge":1}'))
+    client.write("young", event())
+    same(len(client.stream("young")), 1)
+    time.sleep(1.1)
+    client.write("young", event())
+    same([e["event"][0]["event_number"] for e in client.stream("young")], [[1]])
+
+
+def default_access(server):
+    admin, nobody = Client(server), Client(server, user=NOBODY)
+    same(nobody.write("closed", event())["result"], [0])
+    admin.write("$settings", event("$settings", '{"$userStreamAcl":{"$w":"ops"}}'))
+    same(nobody.write("closed", event())["result"], [7], "nobody")
+    nobody.user = (b"ops", b"changeit")
+    same(nobody.write("closed", event())["result"], [0], "ops")
+    same(admin.write("$$closed", event("$metadata", '{"$acl":{"$w":["$all"]}}'))["result"], [0])
+    nobody.user = NOBODY
+    same(nobody.write("closed", event())["result"], [0], "the stream's own list")
+    admin.write("$settings", event("$settings", "{}"))
+
+
+def forbidden_link(server):
+    admin, nobody = Client(server), Client(server, user=NOBODY)
+    admin.write("$secret", event())
+    admin.write("links", event(), event("$>", "0@$secret"))
+    same(nobody.call(FORWARD, fields("links", 0, 10, 1, 1))["result"], [5], "resolved")
+    same(nobody.call(FORWARD, fields("links", 0, 10, 0, 1))["result"], [0], "not resolved")
+    same(nobody.call(FORWARD, fields("links", 0, 1, 1, 1))["result"], [0], "before it")
+
+
+def shares(server, stream, strategy):
+    """What two consumers with three places each get of six events, and of the next one when one place is free."""
+    client = Client(server)
+    create(client, stream, "g", strategy)
+    one, two = join(server, stream, "g", 3), join(server, stream, "g", 3)
+    client.write(stream, *[event() for _ in range(6)])
+    got = one.delivered(3), two.delivered(3)
+    client.write(stream, event())
+    check(one.silent() and two.silent(), "both are full")
+    one.request(ACK, fields(stream + "::g", [got[0][1][2]]), one.correlation)
+    same(one.delivered(1)[0][0], 6)
+    return [[number for number, _, _ in share] for share in got]
+
+
+def round_robin(server):
+    same(shares(server, "rr", "RoundRobin"), [[0, 2, 4], [1, 3, 5]])
+
+
+def dispatch_to_single(server):
+    same(shares(server, "single", "DispatchToSingle"), [[0, 1, 2], [3, 4, 5]])
+
+
+def pinned(server):
+    client = Client(server)
+    create(client, "pin", "g", "Pinned")
+    one, two = join(server, "pin", "g", 2), join(server, "pin", "g", 2)
+    client.write("pin", *[event() for _ in range(5)])
+    holder, other = (one, two) if not one.silent(0.3) else (two, one)
+    # silent() has taken the first message of one, if it was one that got it
+    rest = holder.delivered(1 if holder is one else 2)
+    check(other.silent(), "all of a stream go to one consumer")
+    holder.socket.close()
+    same([number for number, _, _ in other.delivered(2)][:1], [0], "then to the other")
+    same(rest[-1][0], 1)
+
+
+def timeouts_and_parking(server):
+    client = Client(server)
+    client.write("late", event(), event())
+    create(client, "late", "g", retries=1, timeout=300)
+    consumer = join(server, "late", "g", 1)
+    same([d[:2] for d in consumer.delivered(3)], [(0, 0), (0, 1), (1, 0)])
+    parked = client.stream("$persistentsubscription-late::g-parked")
+    same([e["event"][0]["data"] for e in parked], [[b"0@late"]])
+
+
+def ack_by_another(server):
+    client = Client(server)
+    client.write("own", event(), event())
+    create(client, "own", "g")
+    consumer = join(server, "own", "g", 1)
+    first = consumer.delivered(1)[0][2]
+    consumer.request(ACK, fields("own::g", [first]), new_id())
+    check(consumer.silent(), "the place is not free")
+    consumer.request(ACK, fields("own::g", [first]), consumer.correlation)
+    same(consumer.delivered(1)[0][0], 1)
+
+
+def retries_first(server):
+    client = Client(server)
+    client.write("first", *[event() for _ in range(4)])
+    create(client, "first", "g")
+    consumer = join(server, "first", "g", 2)
+    zero, one = consumer.delivered(2)
+    consumer.request(NAK, fields("first::g", [one[2], zero[2]], "no", RETRY), consumer.correlation)
+    same(sorted(d[:2] for d in consumer.delivered(2)), [(0, 1), (1, 1)])
+
+
+def ids_that_are_none(server):
+    client = Client(server)
+    create(client, "bad", "g")
+    consumer = join(server, "bad", "g", 1)
+    for body in (fields("bad::g"), fields("bad::g", [b"short"]), fields("", [new_id()]),
+                 fields("bad::g", [new_id()], "", 9)):
+        consumer.request(NAK, body, consumer.correlation)
+        same(consumer.next()[0], 0xF0)
+    consumer.request(ACK, fields("none::g", [new_id()]), consumer.correlation)
+    check(consumer.silent(), "an unknown group is passed over")
+
+
+def two_on_one_connection(server):
+    client = Client(server)
+    create(client, "twice", "g")
+    both = join(server, "twice", "g", 1)
+    second = both.request(CONNECT, fields("g", "twice", 1))
+    same(both.next()[0], CONFIRMED)
+    client.write("twice", event(), event())
+    same(sorted(d[0] for d in both.delivered(2)), [0, 1])
+    both.request(UNSUBSCRIBE, b"", second)
+    same(both.next()[0], DROPPED)
+    both.socket.close()
+    taker = join(server, "twice", "g", 5)
+    same(sorted(d[:2] for d in taker.delivered(2)), [(0, 1), (1, 1)])
+
+
+def many_requests_at_once(server):
+    client = Client(server)
+    for number in range(3000):
+        client.request(WRITE, fields("fast", number - 1, [event()], 1))
+    for number in range(3000):
+        same(client.next()[1]["first_event_number"], [number])
+
+
+def byte_by_byte(server):
+    client = Client(server)
+    package = bytes([PING, 0]) + new_id() + b"slow"
+    for byte in struct.pack("<I", len(package)) + package:
+        client.socket.sendall(bytes([byte]))
+        time.sleep(0.002)
+    same(client.next(), (PONG, b"slow"))
+
+
+ALONE = [usage_errors, help_and_version, port_in_use, port_file_that_cannot_be, ends_on_interrupt, heartbeats,
+         no_heartbeats, slow_consumer, slow_consumer_without_limit]
+WITH_SERVER = [version_0, repeated_writes, metadata_undeletes, max_age, default_access, forbidden_link, round_robin,
+          dispatch_to_single, pinned, timeouts_and_parking, ack_by_another, retries_first, ids_that_are_none,
+          two_on_one_connection, many_requests_at_once, byte_by_byte, transactions_in_all]
+
+
+def point(test):
+    """Runs one test; returns what went wrong, or None. A server of its own must end well, too."""
+    try:
+        if test in ALONE:
+            test()
+            return None
+        server = replay.Memstore(PROGRAM)
+        try:
+            test(server)
+        finally:
+            server.end()
+    except (AssertionError, replay.Difference, OSError, KeyError, TypeError, ValueError):
+        return traceback.format_exc()
+    return None
+
+
+def main():
+    tests = ALONE + WITH_SERVER
+    failed = 0
+    print("1..%d" % len(tests))
+    for number, test in enumerate(tests, 1):
+        wrong = point(test)
+        failed += wrong is not None
+        print("%s %d - %s" % ("not ok" if wrong else "ok", number, test.__name__.replace("_", " ")))
+        if wrong:
+            print("# " + wrong.strip().replace("\n", "\n# "))
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
