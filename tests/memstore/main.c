@@ -180,6 +180,9 @@ static int serve(struct server *server, struct loop *loop, const struct options 
 	int status = EX_OSERR;
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		/* What libevent puts back in the end: a second signal must not change the exit
+		 * status. */
+		(void)signal(numbers[i], SIG_IGN);
 		signals[i] = evsignal_new(loop_base(loop), numbers[i], on_signal, loop);
 		if (signals[i] != NULL)
 			evsignal_add(signals[i], NULL);
