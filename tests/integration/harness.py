@@ -442,6 +442,11 @@ class Bridge(Program):
             else:
                 self.expect_alive()
 
+    def hear(self):
+        """Takes the notifications that have come, as a service manager does; while nobody does, the daemon waits for its time."""
+        while select.select([self.notify], [], [], 0)[0]:
+            self.notifications.append(self.notify.recv(4096).decode())
+
     def descriptors(self):
         """Its open descriptors while one client is connected; 0 while there are more."""
         with self.client() as client:

@@ -105,7 +105,7 @@ def _(world):
             line = client.ask({"op": "execute", "message": "ReadStreamEvents", "body": {"event_stream_id": "s"},
                                "timeout_ms": 3000})
             true(line["error"]["code"] in ("not_authenticated", "unavailable"), "answer %r" % line)
-            true("credentials" in other.status()["store"]["last_error"], "status says so: %r" % other.status())
+            true("refuses" in other.status()["store"]["last_error"], "status says so: %r" % other.status())
             true("wrong-password" not in other.bridge.said(), "no password in the log")
         finally:
             store.kill()

@@ -4,7 +4,7 @@
 import json
 import subprocess
 
-from harness import Failure, World, equal, has, main, test, true
+from harness import Failure, World, equal, has, main, test, true, until
 
 LINE_LIMIT = 4096
 
@@ -379,6 +379,17 @@ def _(world):
         got = subprocess.run(["socat", "-t", "30", "-", "UNIX-CONNECT:" + world.bridge.socket], input=text,
                              stdout=subprocess.PIPE, timeout=20, check=True).stdout
         true(got.endswith(b"\n") and "ok" in json.loads(got), "answer %r" % got)
+
+
+@test("a client that closes with requests in flight: they are finished")
+def _(world):
+    client, stream = world.client(), world.stream()
+    client.send(*({"op": "execute", "message": "WriteEvents", "body": {
+        "event_stream_id": stream, "events": [{"event_type": "t"}]}} for _ in range(100)))
+    client.close()
+    reader = world.client()
+    until(lambda: "ok" in (line := reader.ask({"op": "execute", "message": "ReadEvent", "body": {"event_stream_id": stream}}))
+          and line["ok"]["body"]["event"]["event"]["event_number"] == 99, "all 100 are stored")
 
 
 @test("a client that goes in the middle of a line leaves nothing behind")

@@ -246,6 +246,21 @@ def _(world):
     equal(numbers(pushes(slow, 600)), list(range(600)), "numbers of the slow reader")
 
 
+@test("one of 100 readers stops reading: the other 99 get everything")
+def _(world):
+    writer, stream = world.client(), world.stream()
+    readers = [world.client() for _ in range(100)]
+    for reader in readers:
+        reader.subscribe(stream=stream, payload="none")
+    stalled = world.client()
+    stalled.subscribe(stream=stream)
+    for i in range(40):
+        writer.write(stream, *({"event_type": "t", "data_text": "z" * 5000} for _ in range(10)))
+    for reader in readers:
+        equal(numbers(pushes(reader, 400)), list(range(400)), "numbers")
+    equal(numbers(pushes(stalled, 400)), list(range(400)), "numbers of the one that stood still")
+
+
 @test("payload none: headers alone")
 def _(world):
     client, stream = world.client(), world.stream()
