@@ -1,5 +1,6 @@
 #include "daemon.h"
 
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,7 +222,8 @@ static void watch_signals(struct daemon *d)
 	}
 }
 
-static bool start(struct daemon *d)
+/* Returns EX_OK, or what to exit with. */
+static int start(struct daemon *d)
 {
 	struct store_settings store;
 	char fault[256];
@@ -242,15 +244,19 @@ static bool start(struct daemon *d)
 	deadline_init(&d->drain, on_drain_over, d);
 	job_init(&d->end, end, d);
 	apply(d);
+	if (d->config->socket.group[0] != '\0' && getgrnam(d->config->socket.group) == NULL) {
+		log_write(LOG_ERROR, "socket.group: there is no group '%s'", d->config->socket.group);
+		return EX_CONFIG;
+	}
 	d->listener = listener_new(&d->local, fault, sizeof(fault));
 	if (d->listener == NULL) {
 		log_write(LOG_ERROR, "%s", fault);
-		return false;
+		return EX_UNAVAILABLE;
 	}
 	fill_store(d, &store);
 	d->bridge.store = store_new(d->loop, &store, on_gave_up, on_store_changed, d);
 	mem_wipe(&store, sizeof(store));
-	return true;
+	return EX_OK;
 }
 
 static void tidy(struct daemon *d)
@@ -263,6 +269,7 @@ static void tidy(struct daemon *d)
 		client_close(CONTAINER(l, struct client, link), "shutting_down");
 	if (d->bridge.store != NULL)
 		store_free(d->bridge.store);
+	bridge_free(&d->bridge);
 	json_doc_free(&d->local.doc);
 	for (size_t i = 0; i < SIGNALS; i++)
 		event_free(d->signals[i]);
@@ -273,9 +280,10 @@ int daemon_run(struct config *config, const struct options *options)
 {
 	struct daemon d = { .config = config, .options = options };
 
-	if (!start(&d)) {
+	d.status = start(&d);
+	if (d.status != EX_OK) {
 		tidy(&d);
-		return EX_UNAVAILABLE;
+		return d.status;
 	}
 	log_write(LOG_NOTICE, "esbridged %s listens socket=%s server=%s", PACKAGE_VERSION, config->socket.path,
 		  config->store.server);

@@ -29,10 +29,10 @@ static const char help[] =
 	"  --socket PATH       listen on PATH, whatever the file says\n"
 	"  --server HOST:PORT  connect to that server, whatever the file says\n"
 	"  -v                  log more; twice: everything\n"
-	"  --check             check the settings, say what is wrong, and end\n"
+	"  -t, --check         check the settings, say what is wrong, and end\n"
 	"  --print-config      print all settings, secrets hidden, and end\n"
-	"  --version           print the version and end\n"
-	"  --help              print this and end\n"
+	"  -V, --version       print the version and end\n"
+	"  -h, --help          print this and end\n"
 	"\n"
 	"Exit status: 0 told to end, 64 mistake on the command line, 69 socket in use or store\n"
 	"given up, 71 failed by the system, 78 mistake in the settings.\n";
@@ -54,6 +54,7 @@ static void take(struct options *o, int option)
 	case 'v':
 		o->verbose++;
 		break;
+	case 't':
 	case OPT_CHECK:
 		o->action = ACTION_CHECK;
 		break;
@@ -66,10 +67,12 @@ static void take(struct options *o, int option)
 	case OPT_SERVER:
 		o->server = optarg;
 		break;
+	case 'V':
 	case OPT_VERSION:
 		printf("esbridged %s\n", PACKAGE_VERSION);
 		end(o, EX_OK);
 		break;
+	case 'h':
 	case OPT_HELP:
 		fputs(help, stdout);
 		end(o, EX_OK);
@@ -85,7 +88,7 @@ void options_read(struct options *o, int argc, char **argv)
 	int option;
 
 	*o = (struct options){ .action = ACTION_RUN };
-	while (o->action != ACTION_END && (option = getopt_long(argc, argv, "c:v", table, NULL)) != -1)
+	while (o->action != ACTION_END && (option = getopt_long(argc, argv, "c:htvV", table, NULL)) != -1)
 		take(o, option);
 	if (o->action != ACTION_END && optind < argc) {
 		fprintf(stderr, "esbridged: '%s' is one argument too many\n", argv[optind]);

@@ -12,7 +12,10 @@
 
 enum { STATE_MOST = 512, WAIT_MOST_MS = 250 };
 
-/* Fills *ADDRESS from NAME, a path or '@' and an abstract name. Returns its length, or 0 where NAME is neither. */
+/*
+ * Fills *ADDRESS from NAME, a path or '@' and an abstract name. Returns its length, or 0 where NAME
+ * is neither.
+ */
 static socklen_t fill_address(struct sockaddr_un *address, const char *name)
 {
 	size_t len = strlen(name);
@@ -30,7 +33,8 @@ static socklen_t fill_address(struct sockaddr_un *address, const char *name)
 bool notify_send(const char *state)
 {
 	const char *name = getenv("NOTIFY_SOCKET");
-	/* A manager that hangs must not take us with it. */
+	/* READY is worth waiting for a moment; anything else is lost rather than hold up the loop. */
+	int flags = strncmp(state, "READY=1", 7) == 0 ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT;
 	struct timeval wait = { .tv_usec = WAIT_MOST_MS * 1000 };
 	struct sockaddr_un address;
 	socklen_t address_len = name == NULL ? 0 : fill_address(&address, name);
@@ -44,7 +48,7 @@ bool notify_send(const char *state)
 	if (fd < 0)
 		return false;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	sent = sendto(fd, state, len, MSG_NOSIGNAL, (struct sockaddr *)&address, address_len);
+	sent = sendto(fd, state, len, flags, (struct sockaddr *)&address, address_len);
 	close(fd);
 	return sent == (ssize_t)len;
 }

@@ -16,6 +16,7 @@ struct execute {
 	struct render render;
 	struct buffer event_ids;       /* 16 bytes for each event written */
 	uint64_t began_us;
+	uint64_t timeout_ms;
 };
 
 enum { SUBJECT_TEXT = 400 };
@@ -51,13 +52,21 @@ static void fail(struct execute *e, enum error_code code, bool doubt, const char
 
 /* Answers of the store --------------------------------------------------------------------------- */
 
+static uint32_t field_number(const ProtobufCMessageDescriptor *d, const char *name)
+{
+	const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(d, name);
+
+	return f == NULL ? 0 : f->id;
+}
+
 static void add_event_ids(struct execute *e, struct buffer *out)
 {
 	const uint8_t *at = buffer_at(&e->event_ids);
 	size_t count = buffer_len(&e->event_ids) / GUID_BYTES;
 	char text[GUID_TEXT];
 
-	if (!changes_store(e) || e->event_ids.data == NULL)
+	/* Only messages that carry events have such a member. */
+	if (!changes_store(e) || field_number(e->message->request, "events") == 0)
 		return;
 	json_key(out, "event_ids");
 	buffer_add_byte(out, '[');
@@ -108,13 +117,6 @@ static struct span request_payload(const struct execute *e)
 
 	frame_look(buffer_at(&e->operation.frame), buffer_len(&e->operation.frame), FRAME_MOST, &p, &size);
 	return (struct span){ p.payload, p.payload_len };
-}
-
-static uint32_t field_number(const ProtobufCMessageDescriptor *d, const char *name)
-{
-	const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(d, name);
-
-	return f == NULL ? 0 : f->id;
 }
 
 /* What the request was about, in words, for messages to people. */
@@ -244,8 +246,29 @@ static void answer_pong(struct execute *e)
 	answer_end(out);
 }
 
+/*
+ * A client that asks for more than it reads: the answer is let go, and the read is sent again when there is room. Reads alone have
+ * large answers, and may be repeated.
+ */
+static void ask_again(struct request *r)
+{
+	struct execute *e = CONTAINER(r, struct execute, request);
+
+	if (r->session == NULL) {
+		request_end(r);
+		execute_free(e);
+	} else if (!operation_start(&e->operation, &e->operation.conversation.node.id, e->timeout_ms)) {
+		fail(e, ERROR_OVERLOADED, false, "too many requests wait for the store");
+	}
+}
+
 static void answered(struct execute *e, const struct package *package)
 {
+	if (e->message != NULL && e->message->kind == MESSAGE_READ && request_out(&e->request) != NULL &&
+	    session_is_full(e->request.session)) {
+		request_hold(&e->request, ask_again);
+		return;
+	}
 	if (request_out(&e->request) != NULL) {
 		if (e->message == NULL)
 			answer_pong(e);
@@ -322,6 +345,7 @@ static struct execute *execute_new(struct bridge *bridge, const struct message *
 static void start(struct execute *e, struct session *s, const struct request_id *id,
 		  const struct guid *correlation, uint64_t timeout_ms)
 {
+	e->timeout_ms = timeout_ms;
 	request_begin(&e->request, s, id);
 	if (!operation_start(&e->operation, correlation, timeout_ms))
 		fail(e, ERROR_OVERLOADED, false, "too many requests wait for the store");

@@ -9,11 +9,13 @@
 #include "base/mem.h"
 #include "bridge/execute.h"
 #include "bridge/outstanding.h"
-#include "store/subscription.h"
+#include "store/live.h"
 #include "store/wire_write.h"
 
 enum {
 	ASK_AGAIN = 100,       /* milliseconds until a dropped subscription is asked for again */
+	KEEP_RENDERING = 64 * 1024,
+	NACK_RETRY = 2,        /* of the store's NakAction */
 };
 
 /* The number of the event that ends a hard-deleted stream. */
@@ -27,7 +29,8 @@ struct reader {
 	char *group;                     /* NULL: live */
 	int32_t window;                  /* 0: no acknowledgements are expected */
 	struct render render;
-	struct subscription subscription;
+	struct subscription subscription; /* to the group */
+	struct live_listener listener;   /* to the live events */
 	struct request subscribing;      /* until the first confirmation */
 	struct request leaving;          /* while `unsubscribe` waits for the store */
 	bool is_subscribing;
@@ -136,6 +139,7 @@ static void reader_end(struct reader *r)
 
 	flush_acks(r);
 	subscription_cancel(&r->subscription);
+	live_leave(&r->listener);
 	loop_clear_deadline(loop, &r->time);
 	loop_clear_deadline(loop, &r->again);
 	list_remove(&r->link);
@@ -187,14 +191,18 @@ static void left(struct reader *r)
 
 static void leave(struct reader *r)
 {
+	bool wait;
+
 	flush_acks(r);
-	if (!subscription_leave(&r->subscription))
+	wait = r->group == NULL ? live_leave_politely(&r->listener) : subscription_leave(&r->subscription);
+	if (!wait)
 		left(r);
 }
 
 /* What the store says ---------------------------------------------------------------------------- */
 
-static void answer_subscribed(struct reader *r, const struct subscription_confirmed *confirmed)
+/* NUMBERED: the store has told LAST, the number of the newest event. */
+static void answer_subscribed(struct reader *r, bool numbered, int64_t last)
 {
 	struct buffer *out = request_out(&r->subscribing);
 
@@ -205,9 +213,9 @@ static void answer_subscribed(struct reader *r, const struct subscription_confir
 	json_text(out, r->group != NULL ? "persistent" : "live");
 	json_key(out, "window");
 	json_int(out, r->window);
-	if (r->stream[0] != '\0' && confirmed->numbered) {
+	if (numbered) {
 		json_key(out, "last_event_number");
-		json_int(out, confirmed->last_event_number);
+		json_int(out, last);
 	}
 	answer_end(out);
 	r->is_subscribing = false;
@@ -223,72 +231,52 @@ static void drop_deleted(struct reader *r)
 	drop(r, ERROR_STREAM_DELETED, "stream_deleted", "the stream is deleted");
 }
 
+static void confirmed_to(struct reader *r, bool numbered, int64_t last)
+{
+	if (r->is_subscribing)
+		answer_subscribed(r, numbered, last);
+	push_resumed(r);
+	if (r->leave_when_confirmed)
+		leave(r);
+	else if (r->group == NULL && numbered && last == DELETED)
+		drop_deleted(r);
+}
+
 static void on_confirmed(void *arg, const struct subscription_confirmed *confirmed)
 {
 	struct reader *r = arg;
 
 	buffer_consume(&r->group_id, buffer_len(&r->group_id));
 	buffer_add(&r->group_id, confirmed->id.at, confirmed->id.len);
-	if (r->is_subscribing)
-		answer_subscribed(r, confirmed);
-	push_resumed(r);
-	if (r->leave_when_confirmed)
-		leave(r);
-	else if (r->group == NULL && r->stream[0] != '\0' && confirmed->last_event_number == DELETED)
-		drop_deleted(r);
+	confirmed_to(r, confirmed->numbered, confirmed->last_event_number);
 }
 
-static bool is_tombstone(const struct reader *r, const struct event_record *e)
+static void count_event(struct reader *r, const struct event_record *original)
 {
-	size_t len = strlen(r->stream);
-
-	return r->group == NULL && e->number == DELETED && len > 0 && e->stream.len == len &&
-	       memcmp(e->stream.at, r->stream, len) == 0;
+	r->delivered++;
+	r->last_number = original->number;
+	r->session->bridge->pushed++;
 }
 
-static void push_event(struct reader *r, const struct resolved_event *event, int32_t retries)
-{
-	const struct event_record *original = original_event(event);
-	struct buffer *out = push(r, "event");
-	char id[GUID_TEXT];
-
-	if (r->window > 0) {
-		guid_format(&original->id, id);
-		buffer_add_text(out, ",\"ack_id\":\"");
-		buffer_add(out, id, GUID_TEXT);
-		buffer_add_byte(out, '"');
-	}
-	if (retries >= 0) {
-		json_key(out, "retry_count");
-		json_int(out, retries);
-	}
-	resolved_event_to_json(event, &r->render, out);
-	push_end(r);
-}
-
+/* An event of the group. */
 static void on_event(void *arg, const struct resolved_event *event, int32_t retries)
 {
 	struct reader *r = arg;
-	struct session *s = r->session;
 	const struct event_record *original = original_event(event);
+	char id[GUID_TEXT];
+	struct buffer *out;
 
-	if (is_tombstone(r, original)) {
-		drop_deleted(r);
-		return;
-	}
-	if (r->window == 0 && buffer_len(s->out) > s->bridge->settings.output_cap) {
-		log_write(LOG_WARNING, "a live subscription was not read from and is dropped client=%u sub=%s",
-			  s->number, log_text(r->name, strlen(r->name)));
-		drop(r, ERROR_SLOW_CONSUMER, "slow_consumer", "the client does not read");
-		return;
-	}
-	r->delivered++;
-	r->last_number = original->number;
-	s->bridge->pushed++;
-	if (r->window > 0)
-		outstanding_add(&r->outstanding, &original->id);
-	/* Servers that leave zeros out do not send a count of 0 to groups. */
-	push_event(r, event, r->group != NULL && retries < 0 ? 0 : retries);
+	count_event(r, original);
+	outstanding_add(&r->outstanding, &original->id);
+	out = push(r, "event");
+	guid_format(&original->id, id);
+	buffer_add_text(out, ",\"ack_id\":\"");
+	buffer_add(out, id, GUID_TEXT);
+	/* Servers that leave zeros out do not send a count of 0. */
+	buffer_add_text(out, "\",\"retry_count\":");
+	json_int(out, retries < 0 ? 0 : retries);
+	resolved_event_to_json(event, &r->render, out);
+	push_end(r);
 }
 
 /* What was delivered over a connection that is gone can no longer be acknowledged: the store delivers it again. */
@@ -299,6 +287,7 @@ static void forget_deliveries(struct reader *r)
 	job_cancel(&r->flush);
 }
 
+/* The connection went. */
 static void on_lost(void *arg, const char *reason)
 {
 	struct reader *r = arg;
@@ -308,12 +297,12 @@ static void on_lost(void *arg, const char *reason)
 	push_interrupted(r, "connection_lost");
 }
 
-/* A drop that nobody asked for: the group was deleted or updated, or the server goes down. Asking again tells which. */
+/* The group was deleted or updated, or the server goes down: asking again tells which. */
 static void on_unasked_drop(struct reader *r)
 {
 	forget_deliveries(r);
 	if (!r->is_subscribing)
-		push_interrupted(r, r->group != NULL ? "group_changed" : "connection_lost");
+		push_interrupted(r, "group_changed");
 	loop_set_deadline(r->session->bridge->loop, &r->again, ASK_AGAIN);
 }
 
@@ -337,10 +326,8 @@ static void refuse_with_text(struct reader *r, enum error_code code, const char 
 	drop(r, code, error_name(code), message);
 }
 
-static void on_ended(void *arg, enum subscription_end why, const struct package *package)
+static void ended(struct reader *r, enum subscription_end why, const struct package *package)
 {
-	struct reader *r = arg;
-
 	if (r->is_leaving && !r->is_subscribing) {
 		left(r);
 		return;
@@ -378,6 +365,11 @@ static void on_ended(void *arg, enum subscription_end why, const struct package 
 	}
 }
 
+static void on_ended(void *arg, enum subscription_end why, const struct package *package)
+{
+	ended(arg, why, package);
+}
+
 static const struct subscription_events subscription_events = {
 	.confirmed = on_confirmed,
 	.event = on_event,
@@ -385,14 +377,94 @@ static const struct subscription_events subscription_events = {
 	.ended = on_ended,
 };
 
+/* Live events ------------------------------------------------------------------------------------ */
+
+static void on_begun(struct live_listener *l, struct place last)
+{
+	struct reader *r = CONTAINER(l, struct reader, listener);
+
+	confirmed_to(r, r->stream[0] != '\0', last.commit);
+}
+
+static bool is_tombstone(const struct reader *r, const struct event_record *e)
+{
+	size_t len = strlen(r->stream);
+
+	return e->number == DELETED && len > 0 && e->stream.len == len && memcmp(e->stream.at, r->stream, len) == 0;
+}
+
+/* What is the same in the pushes of all readers of one event. */
+static const struct buffer *render(struct reader *r, const struct live_event *e)
+{
+	struct bridge *bridge = r->session->bridge;
+	struct rendering *made = &bridge->renderings[r->render.payload];
+
+	if (made->serial != e->serial) {
+		buffer_consume(&made->text, buffer_len(&made->text));
+		buffer_shrink(&made->text, KEEP_RENDERING);
+		resolved_event_to_json(e->event, &r->render, &made->text);
+		made->serial = e->serial;
+		bridge->rendered++;
+	}
+	return &made->text;
+}
+
+static void on_live_event(struct live_listener *l, const struct live_event *e)
+{
+	struct reader *r = CONTAINER(l, struct reader, listener);
+	struct session *s = r->session;
+	const struct event_record *original = original_event(e->event);
+	const struct buffer *text;
+
+	if (is_tombstone(r, original)) {
+		drop_deleted(r);
+		return;
+	}
+	if (session_is_full(s)) {
+		log_write(LOG_WARNING, "a live subscription is not read from and is dropped client=%u reason=slow_consumer sub=%s",
+			  s->number, log_text(r->name, strlen(r->name)));
+		drop(r, ERROR_SLOW_CONSUMER, "slow_consumer", "the client does not read");
+		return;
+	}
+	count_event(r, original);
+	text = render(r, e);
+	push(r, "event");
+	buffer_add_byte(s->out, ',');
+	buffer_add(s->out, buffer_at(text), buffer_len(text));
+	s->out->failed |= text->failed; /* half a line must not go out */
+	push_end(r);
+}
+
+static void on_live_lost(struct live_listener *l)
+{
+	push_interrupted(CONTAINER(l, struct reader, listener), "connection_lost");
+}
+
+static void on_live_ended(struct live_listener *l, enum subscription_end why, const struct package *package)
+{
+	ended(CONTAINER(l, struct reader, listener), why, package);
+}
+
+static const struct live_events live_events = {
+	.begun = on_begun,
+	.event = on_live_event,
+	.lost = on_live_lost,
+	.ended = on_live_ended,
+};
+
 /* subscribe -------------------------------------------------------------------------------------- */
+
+static enum subscription_state state_of(const struct reader *r)
+{
+	return r->group == NULL ? live_state(&r->listener) : r->subscription.state;
+}
 
 /* The time of `subscribe` or of `unsubscribe` is over. */
 static void on_time(void *arg)
 {
 	struct reader *r = arg;
 	struct session *s = r->session;
-	bool asked = r->subscription.state >= SUBSCRIPTION_ASKED;
+	bool asked = state_of(r) >= SUBSCRIPTION_ASKED;
 
 	if (r->is_subscribing) {
 		fail_requests(r, asked ? ERROR_TIMEOUT : ERROR_UNAVAILABLE,
@@ -433,19 +505,32 @@ static char *choose_name(struct session *s, const char *wanted)
 	return mem_text(name);
 }
 
-/* The package that asks for it. */
-static void write_request(struct reader *r, const struct subscribe_arguments *a)
+/* The package that asks for the group. */
+static void write_request(struct reader *r)
 {
 	struct buffer *b = &r->subscription.request;
 
+	wire_bytes(b, 1, r->group, strlen(r->group));
+	wire_bytes(b, 2, r->stream, strlen(r->stream));
+	wire_int(b, 3, r->window);
+}
+
+/* Begins at the store; the answer may come at once, where the live subscription is there already. */
+static void begin(struct reader *r, const struct subscribe_arguments *a)
+{
+	struct store *store = r->session->bridge->store;
+	struct live_key key = { .stream = r->stream, .resolve_link_tos = a->resolve_link_tos };
+
 	if (r->group != NULL) {
-		wire_bytes(b, 1, r->group, strlen(r->group));
-		wire_bytes(b, 2, r->stream, strlen(r->stream));
-		wire_int(b, 3, a->in_flight);
-	} else {
-		wire_bytes(b, 1, r->stream, strlen(r->stream));
-		wire_int(b, 2, a->resolve_link_tos);
+		if (a->who != NULL)
+			r->subscription.credentials = *a->who;
+		subscription_start(&r->subscription, store);
+		return;
 	}
+	if (a->who != NULL)
+		key.credentials = *a->who;
+	live_join(&r->listener, store, &key);
+	mem_wipe(&key.credentials, sizeof(key.credentials));
 }
 
 static struct reader *reader_new(struct session *s, const struct subscribe_arguments *a)
@@ -459,12 +544,12 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 	r->window = a->group == NULL ? 0 : a->in_flight;
 	r->render = (struct render){ a->payload, s->bridge->settings.depth };
 	r->last_number = -1;
-	r->subscription.kind = a->group == NULL ? SUBSCRIPTION_LIVE : SUBSCRIPTION_PERSISTENT;
+	r->listener.events = &live_events;
+	r->subscription.kind = SUBSCRIPTION_PERSISTENT;
 	r->subscription.events = &subscription_events;
 	r->subscription.arg = r;
-	if (a->who != NULL)
-		r->subscription.credentials = *a->who;
-	write_request(r, a);
+	if (r->group != NULL)
+		write_request(r);
 	outstanding_init(&r->outstanding);
 	job_init(&r->flush, flush_acks, r);
 	deadline_init(&r->time, on_time, r);
@@ -492,7 +577,7 @@ void reader_subscribe(struct session *s, const struct request_id *id, const stru
 	request_begin(&r->subscribing, s, id);
 	r->is_subscribing = true;
 	loop_set_deadline(s->bridge->loop, &r->time, a->timeout_ms);
-	subscription_start(&r->subscription, s->bridge->store);
+	begin(r, a);
 }
 
 void reader_unsubscribe(struct session *s, const struct request_id *id, const char *name, uint64_t timeout_ms)
@@ -591,7 +676,7 @@ static void send_acks(struct ack_run *run)
 		return;
 	}
 	flush_acks(r);
-	r->retried += a->action == 2 ? run->count : 0;
+	r->retried += a->action == NACK_RETRY ? run->count : 0;
 	subscription_nack(&r->subscription, name, (const struct guid *)(const void *)buffer_at(&run->ids),
 			  buffer_len(&run->ids) / GUID_BYTES, a->action, a->reason, a->reason_len);
 }
@@ -645,16 +730,32 @@ void reader_acknowledge(struct session *s, const struct request_id *id, const ch
 
 /* The client or the daemon goes -------------------------------------------------------------------- */
 
-/*
- * The requests under way end with the session, which forgets them. The events that are outstanding go back to the group by
- * the unsubscribe itself: a nack before it would have the store deliver them here once more.
- */
+/* Hands what is outstanding back to the group, so that another consumer gets it at once. */
+static void give_back(struct reader *r)
+{
+	static const char reason[] = "the consumer has gone";
+	struct span name = { buffer_at(&r->group_id), buffer_len(&r->group_id) };
+	struct buffer ids = { .limit = 0 };
+	struct delivery *d;
+
+	flush_acks(r);
+	while ((d = outstanding_first(&r->outstanding)) != NULL) {
+		buffer_add(&ids, d->node.id.bytes, GUID_BYTES);
+		outstanding_remove(&r->outstanding, d);
+	}
+	subscription_nack(&r->subscription, name, (const struct guid *)(const void *)buffer_at(&ids),
+			  buffer_len(&ids) / GUID_BYTES, NACK_RETRY, reason, sizeof(reason) - 1);
+	buffer_free(&ids);
+}
+
+/* The requests under way end with the session, which forgets them. */
 static void end_silently(struct reader *r)
 {
 	if (r->is_subscribing)
 		request_end(&r->subscribing);
 	if (r->is_leaving)
 		request_end(&r->leaving);
+	give_back(r);
 	reader_end(r);
 }
 
@@ -674,8 +775,10 @@ void reader_end_acknowledging(struct session *s)
 		struct reader *r = CONTAINER(l, struct reader, link);
 
 		l = list_next(&s->subscriptions, l);
-		if (r->window > 0 && !r->is_subscribing && !r->is_leaving)
+		if (r->window > 0 && !r->is_subscribing && !r->is_leaving) {
+			give_back(r);
 			reader_end(r);
+		}
 	}
 }
 
@@ -718,7 +821,7 @@ void reader_list(const struct session *s, struct buffer *out)
 			json_text(out, r->group);
 		}
 		json_key(out, "state");
-		json_text(out, states[r->subscription.state]);
+		json_text(out, states[state_of(r)]);
 		json_key(out, "window");
 		json_int(out, r->window);
 		json_key(out, "outstanding");

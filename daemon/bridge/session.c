@@ -2,24 +2,55 @@
 
 #include "bridge/reader.h"
 
+void bridge_free(struct bridge *bridge)
+{
+	for (size_t i = 0; i < RENDERINGS; i++)
+		buffer_free(&bridge->renderings[i].text);
+}
+
 void session_init(struct session *s, struct bridge *bridge, const struct session_events *events,
 		  struct buffer *out, unsigned number)
 {
 	*s = (struct session){ .bridge = bridge, .events = events, .out = out, .number = number };
 	link_init(&s->requests);
+	link_init(&s->held);
 	link_init(&s->subscriptions);
 }
 
 void session_end(struct session *s)
 {
 	struct link *l;
+	struct request *r;
 
 	reader_end_all(s);
 	while ((l = list_first(&s->requests)) != NULL) {
-		CONTAINER(l, struct request, link)->session = NULL;
+		r = CONTAINER(l, struct request, link);
+		r->session = NULL;
 		list_remove(l);
+		if (link_used(&r->held)) {
+			list_remove(&r->held);
+			r->again(r);
+		}
 	}
 	s->in_flight = 0;
+}
+
+void session_resume(struct session *s)
+{
+	struct link *l;
+
+	while (!session_is_full(s) && (l = list_first(&s->held)) != NULL) {
+		struct request *r = CONTAINER(l, struct request, held);
+
+		list_remove(l);
+		r->again(r);
+	}
+}
+
+void request_hold(struct request *r, void (*again)(struct request *r))
+{
+	r->again = again;
+	list_append(&r->session->held, &r->held);
 }
 
 void request_begin(struct request *r, struct session *s, const struct request_id *id)
@@ -28,6 +59,7 @@ void request_begin(struct request *r, struct session *s, const struct request_id
 	r->session = s;
 	r->id = *id;
 	link_init(&r->link);
+	link_init(&r->held);
 	list_append(&s->requests, &r->link);
 	s->in_flight++;
 	s->bridge->requests++;

@@ -20,10 +20,21 @@ struct bridge_settings {
 	uint32_t operation_timeout;  /* milliseconds, where a request says nothing */
 	uint32_t subscriptions_most; /* of one client */
 	unsigned depth;              /* of JSON, in and out */
-	size_t output_cap;           /* unread bytes at which a subscription without a window is given up */
+	size_t output_cap;           /* unread bytes at which a client gets nothing large any more */
 	bool require_master;
 	bool read_only;
 };
+
+/*
+ * An event as its pushes have it from `"event"` on: made once for each form of the payload, and copied to every
+ * reader of the same live subscription.
+ */
+struct rendering {
+	uint64_t serial;             /* of the live event; 0: none */
+	struct buffer text;
+};
+
+enum { RENDERINGS = 3 };             /* one for each enum payload_mode */
 
 /* What all sessions share. */
 struct bridge {
@@ -33,7 +44,12 @@ struct bridge {
 	uint32_t requests;           /* begun and not ended, of clients that are gone too */
 	uint64_t executed;           /* executes taken up since the start */
 	uint64_t pushed;             /* events given to clients since the start */
+	uint64_t rendered;           /* live events made into JSON since the start */
+	struct rendering renderings[RENDERINGS];
 };
+
+/* Frees what the bridge itself has allocated. */
+void bridge_free(struct bridge *bridge);
 
 struct session;
 
@@ -51,6 +67,7 @@ struct session {
 	unsigned number;             /* of the client in the log */
 	struct link requests;
 	uint32_t in_flight;          /* length of that list */
+	struct link held;            /* reads whose answer had no room; asked again by session_resume() */
 	struct link subscriptions;
 	uint32_t subscription_count;
 	uint64_t subscriptions_made; /* for the names that the daemon gives */
@@ -58,6 +75,15 @@ struct session {
 
 void session_init(struct session *s, struct bridge *bridge, const struct session_events *events,
 		  struct buffer *out, unsigned number);
+
+/* True where S has so much unread output that no large answer is added. */
+static inline bool session_is_full(const struct session *s)
+{
+	return buffer_len(s->out) > s->bridge->settings.output_cap;
+}
+
+/* The client has read most of its output: what was held back for it is asked for again. */
+void session_resume(struct session *s);
 
 /* The client is gone: its subscriptions end at the store, its requests forget it. */
 void session_end(struct session *s);
@@ -67,6 +93,8 @@ struct request {
 	struct bridge *bridge;
 	struct session *session;  /* NULL once the client is gone */
 	struct link link;
+	struct link held;         /* on the session's list of that name, or on none */
+	void (*again)(struct request *r); /* for a request that is held */
 	struct request_id id;
 };
 
@@ -77,6 +105,9 @@ static inline struct buffer *request_out(const struct request *r)
 {
 	return r->session == NULL ? NULL : r->session->out;
 }
+
+/* Holds R, whose answer has no room in its client's output, until session_resume(): then AGAIN is called. */
+void request_hold(struct request *r, void (*again)(struct request *r));
 
 /* Ends R, which has been answered or has nobody to be answered to. */
 void request_end(struct request *r);

@@ -82,10 +82,9 @@ static void pause_or_resume(struct client *c)
 
 	if (!c->paused && waits > c->local->settings.output_pause) {
 		c->paused = true;
-		if (!c->ended)
-			event_del(c->readable);
 	} else if (c->paused && waits <= c->local->settings.output_resume) {
-		c->paused = false;
+		c->paused = c->blocked = false;
+		session_resume(&c->session);
 		work_later(c);
 	}
 }
@@ -106,10 +105,10 @@ static void write_out(struct client *c)
 		buffer_consume(&c->out, buffer_len(&c->out));
 		return;
 	}
-	if (c->out.failed || buffer_len(&c->out) > c->local->settings.output_cap + c->local->settings.line_most) {
-		log_write(LOG_WARNING, "a client has too much unread output and is closed client=%u bytes=%zu",
+	if (c->out.failed) {
+		log_write(LOG_WARNING, "no memory for the output of a client, which is closed client=%u bytes=%zu",
 			  c->number, buffer_len(&c->out));
-		client_close(c, "slow_consumer");
+		client_close(c, "out_of_memory");
 		return;
 	}
 	if (buffer_len(&c->out) == 0)
@@ -153,8 +152,8 @@ static void on_stall(void *arg)
 {
 	struct client *c = arg;
 
-	log_write(LOG_WARNING, "a client has not read for its time and is closed client=%u unread=%zu", c->number,
-		  buffer_len(&c->out));
+	log_write(LOG_WARNING, "a client has not read for its time and is closed client=%u reason=slow_consumer unread=%zu",
+		  c->number, buffer_len(&c->out));
 	client_close(c, "slow_consumer");
 }
 
@@ -169,16 +168,32 @@ static void refuse_long_line(struct client *c)
 		       "a line may have %zu bytes; this one is thrown away", c->local->settings.line_most);
 }
 
-static void take_line(struct client *c, const char *line, size_t len)
+static bool is_blank(const char *line, size_t len)
 {
+	while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t' || line[len - 1] == '\r'))
+		len--;
+	return len == 0;
+}
+
+/*
+ * Takes up the line of LEN bytes. False where it has to wait: a client whose output is not read is heard for its acks alone.
+ * These it must be rid of, or a program that reads an event, acks it, and reads the next would be stuck in its write().
+ */
+static bool take_line(struct client *c, const char *line, size_t len)
+{
+	bool silent_alone = c->paused && !c->gone;
+
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
-	if (len > c->local->settings.line_most) {
+	if (is_blank(line, len))
+		return true;
+	if (len > c->local->settings.line_most && !silent_alone) {
 		refuse_long_line(c);
-	} else if (len > 0) {
-		c->lines++;
-		request_take(c, line, len);
+		return true;
 	}
+	c->blocked = len > c->local->settings.line_most || !request_take(c, line, len, silent_alone);
+	c->lines += !c->blocked;
+	return !c->blocked;
 }
 
 /* No LF in what has come: the line goes on, has become too long, or has ended with the input. */
@@ -192,8 +207,7 @@ static void take_rest(struct client *c)
 	}
 	if (c->skipping) {
 		buffer_consume(&c->in, len);
-	} else if (c->ended && len > 0) {
-		take_line(c, (const char *)buffer_at(&c->in), len);
+	} else if (c->ended && len > 0 && take_line(c, (const char *)buffer_at(&c->in), len)) {
 		buffer_consume(&c->in, len);
 	}
 	c->searched = buffer_len(&c->in);
@@ -212,8 +226,8 @@ static bool next_line(struct client *c)
 		return false;
 	}
 	line = (size_t)(lf - at);
-	if (!c->skipping)
-		take_line(c, at, line);
+	if (!c->skipping && !take_line(c, at, line))
+		return false;
 	c->skipping = false;
 	c->searched = 0;
 	buffer_consume(&c->in, line + 1);
@@ -222,8 +236,9 @@ static bool next_line(struct client *c)
 
 static bool may_take(const struct client *c)
 {
-	return (!c->paused || c->gone) && !c->closed &&
-	       c->session.in_flight < c->local->settings.in_flight_most;
+	bool heard = !c->paused || c->gone || (!c->blocked && !session_is_full(&c->session));
+
+	return heard && !c->closed && c->session.in_flight < c->local->settings.in_flight_most;
 }
 
 /* The input has ended, and all of it is taken up: no acknowledgement can come any more. */

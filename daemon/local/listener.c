@@ -23,8 +23,11 @@ struct listener {
 	struct local *local;
 	int fd;
 	int spare;               /* a descriptor kept free, to refuse with when there is no other */
+	bool handed;             /* the service manager's: its file is not ours to remove */
 	struct event *readable;
 	struct deadline rest;
+	struct job second_look;  /* before somebody is refused */
+	unsigned looks;          /* since somebody was made to wait */
 	struct sockaddr_un address;
 };
 
@@ -79,11 +82,26 @@ static void out_of_descriptors(struct listener *l)
 	loop_set_deadline(l->local->loop, &l->rest, REST_MS);
 }
 
+/*
+ * True where whoever waits had better wait for two turns more: there are as many clients as may be, but one of them may have
+ * gone just now, and be noticed in this turn and closed in the next.
+ */
+static bool look_again(struct listener *l)
+{
+	if (l->looks > 1 || l->local->draining || l->local->client_count < l->local->settings.clients_most)
+		return false;
+	l->looks++;
+	loop_put_off(l->local->loop, &l->second_look);
+	return true;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
 
 	(void)what;
+	if (look_again(l))
+		return;
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
 		int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -96,6 +114,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		if (errno != ECONNABORTED && errno != EINTR)
 			return;
 	}
+}
+
+static void on_second_look(void *arg)
+{
+	struct listener *l = arg;
+
+	on_readable(l->fd, EV_READ, l);
+	if (!link_used(&l->second_look.link))
+		l->looks = 0;
 }
 
 static void on_rest_over(void *arg)
@@ -195,8 +222,52 @@ static bool set_address(struct listener *l, char *fault, size_t size)
 			 sizeof(l->address.sun_path) - 1, path);
 		return false;
 	}
-	strcpy(l->address.sun_path, path);
+	memcpy(l->address.sun_path, path, strlen(path) + 1);
 	return true;
+}
+
+/* The number in the environment variable NAME, or -1. */
+static long number_of(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long n;
+
+	if (text == NULL || *text == '\0')
+		return -1;
+	errno = 0;
+	n = strtol(text, &end, 10);
+	return errno == 0 && *end == '\0' ? n : -1;
+}
+
+/*
+ * The first descriptor that the service manager hands over, where it is a Unix stream socket that listens. Returns false with FAULT
+ * where one was handed over that is none; l->fd stays -1 where there is none. Source: sd_listen_fds(3).
+ */
+static bool take_over(struct listener *l, char *fault, size_t size)
+{
+	enum { FIRST = 3 };
+	int domain = 0, listens = 0;
+	socklen_t len = sizeof(int);
+
+	if (number_of("LISTEN_PID") != (long)getpid() || number_of("LISTEN_FDS") < 1)
+		return true;
+	if (getsockopt(FIRST, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 || domain != AF_UNIX ||
+	    getsockopt(FIRST, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || listens == 0) {
+		snprintf(fault, size, "the descriptor that the service manager hands over is no Unix socket that listens");
+		return false;
+	}
+	fcntl(FIRST, F_SETFD, FD_CLOEXEC);
+	fcntl(FIRST, F_SETFL, fcntl(FIRST, F_GETFL) | O_NONBLOCK);
+	l->fd = FIRST;
+	l->handed = true;
+	return true;
+}
+
+/* Binds the socket of the settings. */
+static bool make(struct listener *l, char *fault, size_t size)
+{
+	return set_address(l, fault, size) && make_way(&l->address, fault, size) && open_socket(l, fault, size);
 }
 
 struct listener *listener_new(struct local *local, char *fault, size_t fault_size)
@@ -205,8 +276,7 @@ struct listener *listener_new(struct local *local, char *fault, size_t fault_siz
 
 	l->local = local;
 	l->fd = l->spare = -1;
-	if (!set_address(l, fault, fault_size) || !make_way(&l->address, fault, fault_size) ||
-	    !open_socket(l, fault, fault_size)) {
+	if (!take_over(l, fault, fault_size) || (l->fd < 0 && !make(l, fault, fault_size))) {
 		if (l->fd >= 0)
 			close(l->fd);
 		free(l);
@@ -216,11 +286,13 @@ struct listener *listener_new(struct local *local, char *fault, size_t fault_siz
 	if (l->readable == NULL) {
 		snprintf(fault, fault_size, "out of memory");
 		close(l->fd);
-		unlink(local->settings.path);
+		if (!l->handed)
+			unlink(local->settings.path);
 		free(l);
 		return NULL;
 	}
 	deadline_init(&l->rest, on_rest_over, l);
+	job_init(&l->second_look, on_second_look, l);
 	open_spare(l);
 	event_add(l->readable, NULL);
 	return l;
@@ -229,8 +301,10 @@ struct listener *listener_new(struct local *local, char *fault, size_t fault_siz
 void listener_free(struct listener *l)
 {
 	loop_clear_deadline(l->local->loop, &l->rest);
+	job_cancel(&l->second_look);
 	event_free(l->readable);
-	unlink(l->address.sun_path);
+	if (!l->handed)
+		unlink(l->address.sun_path);
 	close(l->fd);
 	if (l->spare >= 0)
 		close(l->spare);

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json_write.h"
 #include "base/log.h"
@@ -41,7 +40,7 @@ enum member {
 	MEMBER_COUNT,
 };
 
-enum member_type { T_TEXT, T_ID, T_INTEGER, T_BOOL, T_OBJECT, T_TEXTS };
+enum member_type { T_TEXT, T_ID, T_UUID, T_UUIDS, T_INTEGER, T_BOOL, T_OBJECT };
 
 struct member_row {
 	const char *name;
@@ -66,8 +65,8 @@ static const struct member_row members[MEMBER_COUNT] = {
 	[M_RESOLVE_LINK_TOS] = { "resolve_link_tos", T_BOOL, "true or false" },
 	[M_GROUP] = { "group", T_TEXT, "a string of at least one byte, without NUL" },
 	[M_IN_FLIGHT] = { "in_flight", T_INTEGER, "an integer from 1 to 10000" },
-	[M_EVENTS] = { "events", T_TEXTS, "an array of ack_id strings" },
-	[M_UP_TO] = { "up_to", T_TEXT, "an ack_id string" },
+	[M_EVENTS] = { "events", T_UUIDS, "an array of the ack_id of events" },
+	[M_UP_TO] = { "up_to", T_UUID, "the ack_id of an event" },
 	[M_ACTION] = { "action", T_TEXT, "\"park\", \"retry\", \"skip\", \"stop\" or \"unknown\"" },
 	[M_REASON] = { "reason", T_TEXT, "a string" },
 };
@@ -147,7 +146,8 @@ static bool text(struct line *l, enum member m, char *to, size_t least, size_t m
 	suits = !l->text.failed && len >= least && len <= most &&
 		(len == 0 || memchr(buffer_at(&l->text) + before, '\0', len) == NULL);
 	if (suits) {
-		memcpy(to, buffer_at(&l->text) + before, len);
+		if (len > 0)
+			memcpy(to, buffer_at(&l->text) + before, len);
 		to[len] = '\0';
 	}
 	buffer_cut(&l->text, len);
@@ -192,11 +192,13 @@ static bool credential(struct line *l, uint32_t t, char to[CREDENTIAL_MOST + 1])
 	len = buffer_len(&l->text) - before;
 	suits = len <= CREDENTIAL_MOST;
 	if (suits) {
-		memcpy(to, buffer_at(&l->text) + before, len);
+		if (len > 0)
+			memcpy(to, buffer_at(&l->text) + before, len);
 		to[len] = '\0';
 		suits = strlen(to) == len;
 	}
-	mem_wipe(buffer_at(&l->text) + before, len);
+	if (len > 0)
+		mem_wipe(buffer_at(&l->text) + before, len);
 	buffer_cut(&l->text, len);
 	return suits;
 }
@@ -264,13 +266,11 @@ static void take_ping(struct line *l)
 
 static void take_status(struct line *l)
 {
-	bool all = given(l, M_ALL) && token(l, M_ALL)->kind == JSON_TRUE;
-
-	if (all && l->client->uid != 0 && l->client->uid != geteuid())
-		refuse(l, ERROR_PERMISSION_DENIED,
-		       "the status of all clients is for root and for the user that esbridge runs as");
+	/* Only an access rule gives `admin` (PROTOCOL, section 3), and without rules nobody has it. */
+	if (given(l, M_ALL) && token(l, M_ALL)->kind == JSON_TRUE)
+		refuse(l, ERROR_PERMISSION_DENIED, "the status of all clients needs the permission admin");
 	else
-		answer_status(l->client, &l->id, all);
+		answer_status(l->client, &l->id);
 }
 
 static const struct message *message(struct line *l)
@@ -498,20 +498,27 @@ static int member_of(const struct json_doc *doc, uint32_t name)
 	return -1;
 }
 
-static bool is_id(const struct line *l, const struct json_token *t)
+static bool is_id(const struct json_token *t)
 {
 	if (t->kind == JSON_STRING)
 		return t->len <= REQUEST_ID_MOST + 2 && (t->flags & JSON_LONE_SURROGATE) == 0;
-	(void)l;
 	return t->kind == JSON_NUMBER && (t->flags & JSON_INTEGER) != 0 && t->len <= REQUEST_ID_MOST;
 }
 
-static bool all_texts(const struct json_doc *doc, uint32_t array)
+static bool is_uuid(const struct json_doc *doc, uint32_t i)
+{
+	const struct json_token *t = &doc->tokens[i];
+	struct guid id;
+
+	return t->kind == JSON_STRING && guid_parse(doc->text + t->at + 1, t->len - 2, &id);
+}
+
+static bool all_uuids(const struct json_doc *doc, uint32_t array)
 {
 	uint32_t end = doc->tokens[array].next;
 	uint32_t i = array + 1;
 
-	while (i < end && doc->tokens[i].kind == JSON_STRING)
+	while (i < end && is_uuid(doc, i))
 		i = doc->tokens[i].next;
 	return i == end;
 }
@@ -524,15 +531,17 @@ static bool has_type(const struct line *l, enum member m, uint32_t value)
 	case T_TEXT:
 		return t->kind == JSON_STRING;
 	case T_ID:
-		return is_id(l, t);
+		return is_id(t);
 	case T_INTEGER:
 		return t->kind == JSON_NUMBER;
 	case T_BOOL:
 		return t->kind == JSON_TRUE || t->kind == JSON_FALSE;
 	case T_OBJECT:
 		return t->kind == JSON_OBJECT;
-	case T_TEXTS:
-		return t->kind == JSON_ARRAY && all_texts(l->doc, value);
+	case T_UUID:
+		return is_uuid(l->doc, value);
+	case T_UUIDS:
+		return t->kind == JSON_ARRAY && all_uuids(l->doc, value);
 	}
 	return false;
 }
@@ -661,6 +670,23 @@ static void refuse_bad_json(struct line *l, size_t offset, const char *reason)
 	l->client->session.events->wrote(&l->client->session);
 }
 
+/* True for an ack or nack without an id: it puts nothing into the output unless it fails. */
+static bool is_silent(const struct json_doc *doc)
+{
+	bool acks = false;
+
+	if (doc->tokens[0].kind != JSON_OBJECT)
+		return false;
+	for (uint32_t i = 1; i < doc->count; i = doc->tokens[i + 1].next) {
+		if (json_string_is(doc, i, "id", 2))
+			return false;
+		if (json_string_is(doc, i, "op", 2))
+			acks = doc->tokens[i + 1].kind == JSON_STRING &&
+			       (json_string_is(doc, i + 1, "ack", 3) || json_string_is(doc, i + 1, "nack", 4));
+	}
+	return acks;
+}
+
 static void take_object(struct line *l)
 {
 	const struct op *op;
@@ -673,12 +699,15 @@ static void take_object(struct line *l)
 		op->take(l);
 }
 
-void request_take(struct client *c, const char *text_of_line, size_t len)
+bool request_take(struct client *c, const char *text_of_line, size_t len, bool silent_alone)
 {
 	struct json_doc *doc = &c->local->doc;
 	struct line l = { .client = c, .doc = doc };
+	bool well = json_parse(doc, text_of_line, len);
 
-	if (!json_parse(doc, text_of_line, len))
+	if (silent_alone && (!well || !is_silent(doc)))
+		return false;
+	if (!well)
 		refuse_bad_json(&l, doc->error_at, doc->error);
 	else if (doc->tokens[0].kind != JSON_OBJECT)
 		refuse_bad_json(&l, doc->tokens[0].at, "a request must be a JSON object, and is none,");
@@ -686,4 +715,5 @@ void request_take(struct client *c, const char *text_of_line, size_t len)
 		take_object(&l);
 	buffer_free(&l.text);
 	json_doc_shrink(doc, 4096);
+	return true;
 }

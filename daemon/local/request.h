@@ -10,7 +10,9 @@
 /*
  * Takes up the line of LEN bytes at LINE (no LF at its end) of client C: exactly one answer goes out for it, now or later, but for acks
  * without an id. The line lives until the call returns.
+ *
+ * With SILENT_ALONE only such acks and nacks are taken up; for any other line nothing happens and it returns false.
  */
-void request_take(struct client *c, const char *line, size_t len);
+bool request_take(struct client *c, const char *line, size_t len, bool silent_alone);
 
 #endif

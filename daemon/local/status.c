@@ -85,20 +85,7 @@ static void add_client(struct buffer *out, const struct client *c)
 	buffer_add_byte(out, '}');
 }
 
-static void add_clients(struct buffer *out, const struct local *local)
-{
-	const struct link *l;
-
-	json_key(out, "clients");
-	buffer_add_byte(out, '[');
-	for (l = list_first(&local->clients); l != NULL; l = list_next(&local->clients, l)) {
-		json_comma(out);
-		add_client(out, CONTAINER(l, struct client, link));
-	}
-	buffer_add_byte(out, ']');
-}
-
-void answer_status(struct client *c, const struct request_id *id, bool all)
+void answer_status(struct client *c, const struct request_id *id)
 {
 	const struct local *local = c->local;
 	struct buffer *out = c->session.out;
@@ -115,8 +102,6 @@ void answer_status(struct client *c, const struct request_id *id, bool all)
 	add_store(out, local->bridge->store);
 	json_key(out, "client");
 	add_client(out, c);
-	if (all)
-		add_clients(out, local);
 	answer_end(out);
 	c->session.events->wrote(&c->session);
 }

@@ -4,12 +4,10 @@
 #ifndef ESBRIDGE_LOCAL_STATUS_H
 #define ESBRIDGE_LOCAL_STATUS_H
 
-#include <stdbool.h>
-
 #include "local/client.h"
 
 /* Each answers the request ID of C at once. */
 void answer_hello(struct client *c, const struct request_id *id);
-void answer_status(struct client *c, const struct request_id *id, bool all);
+void answer_status(struct client *c, const struct request_id *id);
 
 #endif

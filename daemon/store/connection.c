@@ -282,7 +282,8 @@ static void authenticate(struct connection *c)
 static void authenticated(struct connection *c, const struct package *p)
 {
 	if (p->command == CMD_NOT_AUTHENTICATED) {
-		snprintf(c->last_error, sizeof(c->last_error), "the store refuses the configured credentials");
+		snprintf(c->last_error, sizeof(c->last_error),
+			 "not authenticated: the store refuses the configured user or password");
 		log_write(LOG_ERROR, "the store refuses the configured credentials endpoint=%s username=%s",
 			  c->endpoint, log_text(c->settings.credentials.login,
 						strlen(c->settings.credentials.login)));

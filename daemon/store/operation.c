@@ -93,6 +93,7 @@ bool operation_start(struct operation *op, const struct guid *id, uint64_t timeo
 		return false;
 	op->conversation.node.id = *id;
 	op->sequence = ++store->sequence;
+	op->sent = false;
 	store->counters.operations++;
 	if (may_send(store) && list_empty(&store->waiting))
 		send_now(op);

@@ -82,6 +82,7 @@ struct store *store_new(struct loop *loop, const struct store_settings *settings
 	link_init(&store->waiting);
 	link_init(&store->in_flight);
 	link_init(&store->subscriptions);
+	link_init(&store->lives);
 	deadline_init(&store->pause, on_pause_over, store);
 	store->connection = connection_new(loop, &settings->connection, &connection_events, store);
 	return store;

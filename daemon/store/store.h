@@ -36,6 +36,7 @@ struct store {
 	struct link waiting;           /* operations not sent, or to be sent again, in order of their sequence */
 	struct link in_flight;         /* operations sent and not answered, in the same order */
 	struct link subscriptions;     /* in the order they were asked for */
+	struct link lives;             /* the live subscriptions that listeners share */
 	struct deadline pause;         /* while set, nothing that waits is sent: the store was not ready, or busy */
 	uint64_t sequence;             /* of the last operation begun */
 	uint32_t operation_count;      /* on both lists */

@@ -18,6 +18,8 @@ struct kind {
 static const struct kind kinds[] = {
 	[SUBSCRIPTION_LIVE] = { CMD_SUBSCRIBE_TO_STREAM, CMD_SUBSCRIPTION_CONFIRMATION,
 				CMD_STREAM_EVENT_APPEARED, 2, 0 },
+	[SUBSCRIPTION_FILTERED] = { CMD_FILTERED_SUBSCRIBE_TO_STREAM, CMD_SUBSCRIPTION_CONFIRMATION,
+				    CMD_STREAM_EVENT_APPEARED, 2, 0 },
 	[SUBSCRIPTION_PERSISTENT] = { CMD_CONNECT_TO_PERSISTENT_SUBSCRIPTION,
 				      CMD_PERSISTENT_SUBSCRIPTION_CONFIRMATION,
 				      CMD_PERSISTENT_SUBSCRIPTION_STREAM_EVENT_APPEARED, 3, 2 },
@@ -128,6 +130,8 @@ static void on_event(struct subscription *sub, const struct package *package)
 		end(sub, SUBSCRIPTION_UNEXPECTED, package);
 		return;
 	}
+	/* Servers from 22.10 on leave zeros out: on the log of all streams there is a position 0. */
+	event.positioned = sub->kind != SUBSCRIPTION_PERSISTENT;
 	sub->events->event(sub->arg, &event, retries);
 }
 
@@ -175,7 +179,7 @@ static void on_package(struct conversation *c, const struct package *package)
 		end(sub, SUBSCRIPTION_BAD_REQUEST, package);
 	else if (package->command == CMD_NOT_AUTHENTICATED)
 		end(sub, SUBSCRIPTION_NOT_AUTHENTICATED, package);
-	else
+	else if (package->command != CMD_CHECKPOINT_REACHED) /* nobody asks for it, and it harms nobody */
 		end(sub, SUBSCRIPTION_UNEXPECTED, package);
 }
 
@@ -249,9 +253,8 @@ void subscription_ack(struct subscription *sub, struct span name, const struct g
 void subscription_nack(struct subscription *sub, struct span name, const struct guid *ids, size_t count, int action,
 		       const char *reason, size_t reason_len)
 {
-	struct buffer *out = connection_out(sub->store->connection);
-
 	while (count > 0 && sub->state == SUBSCRIPTION_CONFIRMED) {
+		struct buffer *out = connection_out(sub->store->connection);
 		size_t n = count < IDS_MOST ? count : IDS_MOST;
 		size_t began = begin_ids(sub, CMD_PERSISTENT_SUBSCRIPTION_NAK_EVENTS, name, ids, n);
 

@@ -8,7 +8,7 @@
 #include "store/event.h"
 #include "store/store.h"
 
-enum subscription_kind { SUBSCRIPTION_LIVE, SUBSCRIPTION_PERSISTENT };
+enum subscription_kind { SUBSCRIPTION_LIVE, SUBSCRIPTION_FILTERED, SUBSCRIPTION_PERSISTENT };
 
 enum subscription_state {
 	SUBSCRIPTION_IDLE,
