@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sysexits.h>
 #include <uuid/uuid.h>
@@ -11,7 +12,7 @@
 /* RFC 4122 order to wire order, and back: the exchange is its own inverse. */
 static void swap_groups(const uint8_t from[GUID_BYTES], uint8_t to[GUID_BYTES])
 {
-	static const uint8_t place[GUID_BYTES] = { 3, 2, 1, 0, 5, 4, 7, 6,
+	static const uint8_t place[GUID_BYTES] = { 3, 2, 1,  0,  5,  4,  7,  6,
 						   8, 9, 10, 11, 12, 13, 14, 15 };
 
 	for (size_t i = 0; i < GUID_BYTES; i++)
@@ -62,9 +63,15 @@ void guid_format(const struct guid *id, char text[GUID_TEXT])
 
 bool guid_parse(const char *text, size_t len, struct guid *id)
 {
+	char whole[GUID_TEXT + 1];
 	uuid_t rfc;
 
-	if (len != GUID_TEXT || uuid_parse_range(text, text + len, rfc) != 0)
+	/* uuid_parse_range() before libuuid 2.38 looks at the byte behind the text and wants a NUL there. */
+	if (len != GUID_TEXT)
+		return false;
+	memcpy(whole, text, GUID_TEXT);
+	whole[GUID_TEXT] = '\0';
+	if (uuid_parse(whole, rfc) != 0)
 		return false;
 	swap_groups(rfc, id->bytes);
 	return true;
