@@ -26,9 +26,9 @@ enum oracle_verdict oracle_judge(const char *text, size_t len, struct oracle_val
 	if (tree != NULL)
 		return ORACLE_TAKEN;
 	return json_error_code(&error) == json_error_numeric_overflow ||
-			       json_error_code(&error) == json_error_null_byte_in_key ?
-		       ORACLE_SILENT :
-		       ORACLE_REFUSED;
+			       json_error_code(&error) == json_error_null_byte_in_key
+		       ? ORACLE_SILENT
+		       : ORACLE_REFUSED;
 }
 
 struct oracle_value *oracle_null(void)
@@ -71,9 +71,9 @@ void oracle_append(struct oracle_value *to, struct oracle_value *value)
 	json_array_append_new(theirs(to), theirs(value));
 }
 
-void oracle_set(struct oracle_value *to, const char *name, size_t len, struct oracle_value *value)
+void oracle_set(struct oracle_value *to, const char *name, struct oracle_value *value)
 {
-	json_object_setn_new_nocheck(theirs(to), name, len, theirs(value));
+	json_object_set_new_nocheck(theirs(to), name, theirs(value));
 }
 
 bool oracle_equal(const struct oracle_value *a, const struct oracle_value *b)

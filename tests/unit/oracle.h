@@ -1,6 +1,6 @@
 /*
- * jansson as the judge of JSON texts, and trees of its values to be compared with its own. It stands
- * behind names of ours since jansson.h and base/json_walk.h cannot be included together.
+ * jansson as the judge of JSON texts, and trees of its values to be compared with its own. It
+ * stands behind names of ours since jansson.h and base/json_walk.h cannot be included together.
  */
 #ifndef ESBRIDGE_UNIT_ORACLE_H
 #define ESBRIDGE_UNIT_ORACLE_H
@@ -35,7 +35,7 @@ struct oracle_value *oracle_object(void);
 
 /* Adds VALUE, which TO takes over. Of members of the same name the last one counts. */
 void oracle_append(struct oracle_value *to, struct oracle_value *value);
-void oracle_set(struct oracle_value *to, const char *name, size_t len, struct oracle_value *value);
+void oracle_set(struct oracle_value *to, const char *name, struct oracle_value *value);
 
 bool oracle_equal(const struct oracle_value *a, const struct oracle_value *b);
 void oracle_free(struct oracle_value *value);
