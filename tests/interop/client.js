@@ -10,6 +10,15 @@ const readline = require('readline');
 
 const client = require(path.join(process.env.MODULES, 'node_modules', 'node-eventstore-client'));
 
+// crypto.randomUUID() came with Node 14.17; Ubuntu 22.04 has 12.
+function uuid() {
+	const bytes = crypto.randomBytes(16);
+
+	bytes[6] = (bytes[6] & 0x0f) | 0x40;
+	bytes[8] = (bytes[8] & 0x3f) | 0x80;
+	return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
 const LIMIT = 10000;
 const admin = new client.UserCredentials('admin', 'changeit');
 const tests = [];
@@ -98,7 +107,7 @@ class Bridge {
 }
 
 function json(type, data, metadata) {
-	return client.createJsonEventData(crypto.randomUUID(), data || { n: 1 }, metadata || null, type);
+	return client.createJsonEventData(uuid(), data || { n: 1 }, metadata || null, type);
 }
 
 function some(count) {
@@ -271,7 +280,7 @@ test('node uses a group: acks, nacks with retry, park', async node => {
 
 test('node writes, esbridge reads: the same ids, types, data', async (node, bridge) => {
 	const s = stream();
-	const events = some(3).concat(client.createEventData(crypto.randomUUID(), 'Binary', false, Buffer.from([0, 255, 1]), null));
+	const events = some(3).concat(client.createEventData(uuid(), 'Binary', false, Buffer.from([0, 255, 1]), null));
 	await node.appendToStream(s, client.expectedVersion.any, events);
 	const read = (await bridge.execute('ReadStreamEvents', { event_stream_id: s })).events.map(e => e.event);
 	assert.deepEqual(read.map(e => e.event_id), events.map(e => e.eventId));
@@ -282,7 +291,7 @@ test('node writes, esbridge reads: the same ids, types, data', async (node, brid
 
 test('esbridge writes, node reads: the same ids, types, data', async (node, bridge) => {
 	const s = stream();
-	const mine = crypto.randomUUID();
+	const mine = uuid();
 	const ok = await bridge.ask({ op: 'execute', message: 'WriteEvents', body: { event_stream_id: s, events: [
 		{ event_type: 'a', event_id: mine, data: { x: 129.95 }, metadata: { m: 1 } }, { event_type: 'b', data_base64: 'AP8B' }] } });
 	const page = await node.readStreamEventsForward(s, 0, 10);
