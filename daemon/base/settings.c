@@ -13,7 +13,8 @@ enum { FAULT_MOST = 512, NAME_MOST = 48, TEXT_COLUMNS = 80 };
 
 /* Names ---------------------------------------------------------------------------------------- */
 
-static const struct setting *find(const struct setting *table, const char *section, const char *name)
+static const struct setting *find(const struct setting *table, const char *section,
+				  const char *name)
 {
 	for (const struct setting *row = table; row->name != NULL; row++) {
 		if (strcmp(row->section, section) == 0 && strcmp(row->name, name) == 0)
@@ -67,7 +68,7 @@ static const char *nearest_section(const struct setting *table, const char *sect
 static const struct setting *nearest(const struct setting *table, const char *section,
 				     const char *name)
 {
-	const struct setting *best = NULL;
+	const struct setting *best = table;
 	unsigned least = UINT32_MAX;
 
 	for (const struct setting *row = table; row->name != NULL; row++) {
@@ -139,11 +140,11 @@ bool settings_set(const struct setting *table, void *values, const char *section
 /* Files ---------------------------------------------------------------------------------------- */
 
 /*
- * A file while it is read. libinih asks for it line by line through give_line(), which keeps from it
- * all that it would take otherwise than we say: lines it would cut in two, indented lines (it takes
- * them for more values of the setting above), and what it skips without a word. It tells neither the
- * number of a line nor of a second bad one, so that is kept here: a line that was given to it and did
- * not come back through take_setting() is none.
+ * A file while it is read. libinih asks for it line by line through give_line(), which keeps from
+ * it all that it would take otherwise than we say: lines it would cut in two, indented lines (it
+ * takes them for more values of the setting above), and what it skips without a word. It tells
+ * neither the number of a line nor of a second bad one, so that is kept here: a line that was given
+ * to it and did not come back through take_setting() is none.
  */
 struct reading {
 	const struct setting *table;
@@ -152,12 +153,12 @@ struct reading {
 	void (*complain)(void *arg, const char *text);
 	void *arg;
 	FILE *file;
-	char *line;          /* from getline() */
+	char *line; /* from getline() */
 	size_t line_size;
-	unsigned number;     /* of that line, from 1 */
-	unsigned *given_at;  /* for each row the line that set it, 0: none did */
-	bool due;            /* the line must come back as a setting */
-	bool skip;           /* the section is unknown, which was said */
+	unsigned number;    /* of that line, from 1 */
+	unsigned *given_at; /* for each row the line that set it, 0: none did */
+	bool due;           /* the line must come back as a setting */
+	bool skip;          /* the section is unknown, which was said */
 	bool good;
 };
 
@@ -239,7 +240,10 @@ static void settle(struct reading *r)
 	r->due = false;
 }
 
-/* Returns what of the line that was read is for libinih, with at most MOST bytes; "" where nothing is. */
+/*
+ * Returns what of the line that was read is for libinih, with at most MOST bytes; "" where nothing
+ * is.
+ */
 static const char *sift(struct reading *r, size_t len, size_t most)
 {
 	const char *at = r->line;
@@ -350,7 +354,8 @@ void settings_print(const struct setting *table, const void *values, FILE *to)
 
 		print_section(table, row, to);
 		if (row->type == SETTING_SECRET)
-			fprintf(to, "# %s = %s\n", row->name, *text == '\0' ? "(not set)" : "(set)");
+			fprintf(to, "# %s = %s\n", row->name,
+				*text == '\0' ? "(not set)" : "(set)");
 		else
 			fprintf(to, "%s =%s%s\n", row->name, *text == '\0' ? "" : " ", text);
 	}

@@ -84,9 +84,10 @@ static void pause_or_resume(struct client *c)
 		c->paused = true;
 	} else if (c->paused && waits <= c->local->settings.output_resume) {
 		c->paused = c->blocked = false;
-		session_resume(&c->session);
 		work_later(c);
 	}
+	if (c->session.hungry && waits <= c->local->settings.output_resume)
+		session_resume(&c->session);
 }
 
 /* Nobody reads any more. What is in flight is still finished at the store. */
@@ -205,11 +206,9 @@ static void take_rest(struct client *c)
 		c->skipping = true;
 		refuse_long_line(c);
 	}
-	if (c->skipping) {
+	if (c->skipping ||
+	    (c->ended && len > 0 && take_line(c, (const char *)buffer_at(&c->in), len)))
 		buffer_consume(&c->in, len);
-	} else if (c->ended && len > 0 && take_line(c, (const char *)buffer_at(&c->in), len)) {
-		buffer_consume(&c->in, len);
-	}
 	c->searched = buffer_len(&c->in);
 }
 
