@@ -18,9 +18,9 @@ enum { CONFIG_HOST = 256 };
 /* Texts are never NULL. Durations are milliseconds, sizes bytes. */
 struct config {
 	struct {
-		char *server;                /* HOST:PORT, see config_split_server() */
+		char *server; /* HOST:PORT, see config_split_server() */
 		char *username;
-		char *password;              /* also what was read from password_file */
+		char *password; /* also what was read from password_file */
 		char *password_file;
 		char *connection_name;
 		int64_t connect_timeout;
@@ -29,7 +29,7 @@ struct config {
 		int64_t operation_timeout;
 		int64_t reconnect_delay_min;
 		int64_t reconnect_delay_max;
-		int64_t max_attempts;        /* 0: for ever */
+		int64_t max_attempts; /* 0: for ever */
 		bool require_master;
 		int64_t queue;
 		int64_t frame_limit;
@@ -37,7 +37,7 @@ struct config {
 	struct {
 		char *path;
 		int64_t mode;
-		char *group;                 /* "": the daemon's own */
+		char *group; /* "": the daemon's own */
 	} socket;
 	struct {
 		int64_t line;
@@ -54,8 +54,8 @@ struct config {
 	struct {
 		bool read_only;
 		int64_t drain_timeout;
-		int64_t log_level;           /* 0: LOG_ERROR, and so on; see config_log_level() */
-		int64_t log_prefix;          /* enum log_prefix */
+		int64_t log_level;  /* 0: LOG_ERROR, and so on; see config_log_level() */
+		int64_t log_prefix; /* enum log_prefix */
 	} daemon;
 };
 
@@ -63,9 +63,10 @@ struct config {
 extern const struct setting config_table[];
 
 /*
- * Fills C with the defaults and what the file PATH says, and checks the whole. With PATH NULL there is
- * no file. Returns false where anything is wrong: each mistake has been given to COMPLAIN as one text,
- * and C holds nothing. A file of a password that others may read is worth a warning in the log alone.
+ * Fills C with the defaults and what the file PATH says, and checks the whole. With PATH NULL there
+ * is no file. Returns false where anything is wrong: each mistake has been given to COMPLAIN as one
+ * text, and C holds nothing. A file of a password that others may read is worth a warning in the
+ * log alone.
  */
 bool config_load(struct config *c, const char *path, void (*complain)(void *arg, const char *text),
 		 void *arg);
@@ -83,8 +84,8 @@ void config_print_sample(FILE *to);
 int config_log_level(const struct config *c);
 
 /*
- * Takes TEXT, HOST:PORT or [ADDRESS]:PORT, apart. Returns false where it is neither, the port is not 1
- * to 65535, or the host does not fit into SIZE bytes.
+ * Takes TEXT, HOST:PORT or [ADDRESS]:PORT, apart. Returns false where it is neither, the port is
+ * not 1 to 65535, or the host does not fit into SIZE bytes.
  */
 bool config_split_server(const char *text, char *host, size_t size, uint16_t *port);
 

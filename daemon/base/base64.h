@@ -24,8 +24,9 @@ static inline size_t base64_bytes_len(size_t len)
 void base64_encode(const uint8_t *bytes, size_t len, char *text);
 
 /*
- * Reads LEN bytes of text into BYTES, which has room for base64_bytes_len(LEN). Strict: a length that is a multiple of 4, nothing
- * but the alphabet, padding only at the end, no bits left over. Returns false otherwise; *GOT is the number of bytes.
+ * Reads LEN bytes of text into BYTES, which has room for base64_bytes_len(LEN). Strict: a length
+ * that is a multiple of 4, nothing but the alphabet, padding only at the end, no bits left over.
+ * Returns false otherwise; *GOT is the number of bytes.
  */
 bool base64_decode(const char *text, size_t len, uint8_t *bytes, size_t *got);
 

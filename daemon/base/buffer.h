@@ -18,10 +18,10 @@
 
 struct buffer {
 	uint8_t *data;
-	size_t start;  /* first byte not yet read */
-	size_t end;    /* one past the last byte written */
-	size_t size;   /* bytes allocated */
-	size_t limit;  /* most bytes that may wait at one time; 0: no limit */
+	size_t start; /* first byte not yet read */
+	size_t end;   /* one past the last byte written */
+	size_t size;  /* bytes allocated */
+	size_t limit; /* most bytes that may wait at one time; 0: no limit */
 	bool failed;
 };
 
@@ -45,8 +45,8 @@ static inline uint8_t *buffer_at(const struct buffer *b)
 bool buffer_grow(struct buffer *b, size_t n);
 
 /*
- * Returns a place for N bytes at the end, to be filled and then counted with buffer_added(), or NULL
- * with `failed` set.
+ * Returns a place for N bytes at the end, to be filled and then counted with buffer_added(), or
+ * NULL with `failed` set.
  */
 static inline uint8_t *buffer_room(struct buffer *b, size_t n)
 {
@@ -106,7 +106,10 @@ void buffer_shrink(struct buffer *b, size_t keep);
  */
 ssize_t buffer_read_fd(struct buffer *b, int fd, size_t most);
 
-/* Writes once to FD what waits in B and takes it from the front. Returns as write(2); EPIPE raises no signal. */
+/*
+ * Writes once to FD what waits in B and takes it from the front. Returns as write(2); EPIPE raises
+ * no signal.
+ */
 ssize_t buffer_write_fd(struct buffer *b, int fd);
 
 #endif

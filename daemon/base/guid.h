@@ -1,6 +1,6 @@
 /*
- * UUIDs, always held as the 16 bytes that go over the store's wire: the memory order of .NET's Guid,
- * in which the first three groups are little-endian. 00112233-4455-6677-8899-aabbccddeeff is
+ * UUIDs, always held as the 16 bytes that go over the store's wire: the memory order of .NET's
+ * Guid, in which the first three groups are little-endian. 00112233-4455-6677-8899-aabbccddeeff is
  * 33 22 11 00 55 44 77 66 88 99 aa bb cc dd ee ff.
  */
 #ifndef ESBRIDGE_BASE_GUID_H

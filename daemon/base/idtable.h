@@ -1,5 +1,6 @@
 /*
- * A hash table from ids of 16 bytes to the objects that carry them. The node lives inside the object.
+ * A hash table from ids of 16 bytes to the objects that carry them. The node lives inside the
+ * object.
  *
  * Ids may come from peers (correlation ids, event ids), so the hash is keyed with a secret of the
  * process: nobody can fill one bucket on purpose.
@@ -19,7 +20,7 @@ struct idnode {
 
 struct idtable {
 	struct idnode **buckets;
-	size_t size;   /* number of buckets, a power of two, or 0 before the first insert */
+	size_t size; /* number of buckets, a power of two, or 0 before the first insert */
 	size_t count;
 };
 
@@ -31,7 +32,10 @@ void idtable_free(struct idtable *t);
 /* Returns the node with ID, or NULL. */
 struct idnode *idtable_find(const struct idtable *t, const struct guid *id);
 
-/* Puts NODE, whose `id` is set and in no table, into T. An id that is there already must not be put in again. */
+/*
+ * Puts NODE, whose `id` is set and in no table, into T. An id that is there already must not be put
+ * in again.
+ */
 void idtable_insert(struct idtable *t, struct idnode *node);
 
 /* Takes NODE out of T. Returns false where it was not in it. */

@@ -14,11 +14,12 @@ enum { DEPTH_MOST = 65535, FIRST_TOKENS = 64 };
 struct scan {
 	struct json_doc *doc;
 	const char *end;
-	unsigned level;  /* containers open */
+	unsigned level; /* containers open */
 	unsigned depth;
-	uint32_t open;   /* token of the innermost open container that has one */
-	bool breaks;     /* a CR or LF stands between the tokens */
-	uint64_t is_object[DEPTH_MOST / 64 + 1];  /* a bit for each level; none read before it is set */
+	uint32_t open; /* token of the innermost open container that has one */
+	bool breaks;   /* a CR or LF stands between the tokens */
+	/* A bit for each level. None is read before it is set. */
+	uint64_t is_object[DEPTH_MOST / 64 + 1];
 };
 
 void json_doc_init(struct json_doc *doc, unsigned depth, unsigned detail, uint32_t most)
@@ -81,8 +82,8 @@ static const char *grow(const struct scan *s, const char *at)
 }
 
 /* Notes the value from AT to P, where the level is one that is noted. Returns P, or NULL. */
-static inline const char *note(const struct scan *s, const char *at, const char *p, enum json_kind kind,
-			       unsigned flags)
+static inline const char *note(const struct scan *s, const char *at, const char *p,
+			       enum json_kind kind, unsigned flags)
 {
 	struct json_doc *doc = s->doc;
 
@@ -112,7 +113,9 @@ static const char *skip_white(struct scan *s, const char *p)
 
 static inline const char *skip(struct scan *s, const char *p)
 {
-	return p < s->end && *p > ' ' ? p : skip_white(s, p);
+	bool dense = p < s->end && (unsigned char)*p > ' ';
+
+	return dense ? p : skip_white(s, p);
 }
 
 /* Strings -------------------------------------------------------------------------------------- */
@@ -147,15 +150,18 @@ static bool is_low(unsigned unit)
 	return unit >= 0xdc00 && unit < 0xe000;
 }
 
+static bool is_escape(char c)
+{
+	return c != '\0' && strchr("\"\\/bfnrt", c) != NULL;
+}
+
 /* P is behind a backslash. Returns the place behind the escape. */
 static const char *escape(const struct scan *s, const char *p)
 {
 	if (p == s->end)
 		return fail(s, p, "the text ends within a string");
 	if (*p != 'u')
-		return *p != '\0' && strchr("\"\\/bfnrt", *p) != NULL ?
-			       p + 1 :
-			       fail(s, p, "not an escape that JSON has");
+		return is_escape(*p) ? p + 1 : fail(s, p, "not an escape that JSON has");
 	p++;
 	for (int i = 0; i < 4; i++, p++) {
 		if (p == s->end)
@@ -167,8 +173,8 @@ static const char *escape(const struct scan *s, const char *p)
 }
 
 /*
- * P is behind a \u escape. Sets JSON_LONE_SURROGATE where it is one half of a pair without the other;
- * a whole pair is passed at once.
+ * P is behind a \u escape. Sets JSON_LONE_SURROGATE where it is one half of a pair without the
+ * other; a whole pair is passed at once.
  */
 static const char *pair(const struct scan *s, const char *p, unsigned *flags)
 {
@@ -190,7 +196,10 @@ static const char *pair(const struct scan *s, const char *p, unsigned *flags)
 	return p;
 }
 
-/* P is at a byte that is not plain, and not the closing quote. Returns the place behind what it begins. */
+/*
+ * P is at a byte that is not plain, and not the closing quote. Returns the place behind what it
+ * begins.
+ */
 static const char *odd_character(const struct scan *s, const char *p, unsigned *flags)
 {
 	unsigned char c = (unsigned char)*p;
@@ -392,7 +401,8 @@ static const char *onward(struct scan *s, const char *p)
 			return object ? name(s, p) : p;
 		}
 		if (p == s->end || *p != (object ? '}' : ']'))
-			return expected(s, p, object ? "expected ',' or '}'" : "expected ',' or ']'");
+			return expected(s, p,
+					object ? "expected ',' or '}'" : "expected ',' or ']'");
 		leave(s, p + 1);
 	}
 	return p == s->end ? NULL : fail(s, p, "something follows the value");
@@ -439,7 +449,9 @@ bool json_parse(struct json_doc *doc, const char *text, size_t len)
 bool json_check(const char *text, size_t len, unsigned depth, bool *breaks)
 {
 	struct json_token whole;
-	struct json_doc doc = { .depth = depth, .detail = 0, .most = 1, .tokens = &whole, .size = 1 };
+	struct json_doc doc = {
+		.depth = depth, .detail = 0, .most = 1, .tokens = &whole, .size = 1
+	};
 	struct scan s;
 	bool good;
 

@@ -32,8 +32,9 @@ void json_key(struct buffer *b, const char *name)
 }
 
 /*
- * Copies plain characters from *P to TO, which has room for all up to END, and moves *P behind them.
- * Returns the end of what was copied. A block may be written beyond it, but never beyond the room.
+ * Copies plain characters from *P to TO, which has room for all up to END, and moves *P behind
+ * them. Returns the end of what was copied. A block may be written beyond it, but never beyond the
+ * room.
  */
 static inline char *copy_plain(char *to, const char **p, const char *end)
 {
@@ -69,8 +70,8 @@ static inline char *copy_clean(char *to, const char **p, const char *end)
 }
 
 /*
- * Writes what stands for C, a character that needs an escape or a byte that is not UTF-8. Returns its
- * length, at most ESCAPE_MOST.
+ * Writes what stands for C, a character that needs an escape or a byte that is not UTF-8. Returns
+ * its length, at most ESCAPE_MOST.
  */
 static size_t write_odd(char *to, unsigned char c)
 {

@@ -21,8 +21,9 @@ static bool prefixed;
 static bool ready;
 
 /*
- * True where standard error is the journal: systemd puts the device and the inode of the stream that
- * it made into JOURNAL_STREAM, and they still are those of our standard error (systemd.exec(5)).
+ * True where standard error is the journal: systemd puts the device and the inode of the stream
+ * that it made into JOURNAL_STREAM, and they still are those of our standard error
+ * (systemd.exec(5)).
  */
 static bool is_journal(void)
 {

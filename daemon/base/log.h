@@ -1,6 +1,6 @@
 /*
- * The log: one line an event on standard error, `text key=value key=value`, with journald's `<N>` in
- * front where standard error is the journal (JOURNAL_STREAM names it) or where that is forced.
+ * The log: one line an event on standard error, `text key=value key=value`, with journald's `<N>`
+ * in front where standard error is the journal (JOURNAL_STREAM names it) or where that is forced.
  * Secrets are never given to it.
  */
 #ifndef ESBRIDGE_BASE_LOG_H
@@ -20,7 +20,10 @@ enum log_level {
 
 enum log_prefix { LOG_PREFIX_AUTO, LOG_PREFIX_ALWAYS, LOG_PREFIX_NEVER };
 
-/* Sets what is written (LEVEL and more urgent) and whether `<N>` goes in front. At first: LOG_INFO, AUTO. */
+/*
+ * Sets what is written (LEVEL and more urgent) and whether `<N>` goes in front. At first: LOG_INFO,
+ * AUTO.
+ */
 void log_setup(enum log_level level, enum log_prefix prefix);
 
 /* True where a line of LEVEL would be written, for lines that cost something to make. */
@@ -30,8 +33,9 @@ bool log_wants(enum log_level level);
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Returns the LEN bytes at AT as a text for a log line: cut at 100 bytes, in double quotes where it has blanks
- * or anything beyond printable ASCII, which is escaped. The text lives until the fourth call after it.
+ * Returns the LEN bytes at AT as a text for a log line: cut at 100 bytes, in double quotes where it
+ * has blanks or anything beyond printable ASCII, which is escaped. The text lives until the fourth
+ * call after it.
  */
 const char *log_text(const char *at, size_t len);
 

@@ -1,8 +1,8 @@
 #include "base/loop.h"
 
 #include <stdlib.h>
-#include <sysexits.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -16,13 +16,13 @@ struct parked {
 
 struct loop {
 	struct event_base *base;
-	struct event *timer;          /* stands for the earliest deadline */
-	uint64_t timer_at;            /* when it fires; 0: not set */
+	struct event *timer; /* stands for the earliest deadline */
+	uint64_t timer_at;   /* when it fires; 0: not set */
 	uint64_t now;
-	bool now_known;               /* `now` was read since the loop last waited */
+	bool now_known; /* `now` was read since the loop last waited */
 	struct link jobs;
 	struct parked *parked;
-	struct deadline **heap;       /* heap[1] is the earliest; heap[0] is not used */
+	struct deadline **heap; /* heap[1] is the earliest; heap[0] is not used */
 	size_t heap_count;
 	size_t heap_size;
 	bool stopped;

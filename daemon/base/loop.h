@@ -27,13 +27,16 @@ struct job {
 
 /* A moment at which something is to be done, once. */
 struct deadline {
-	uint64_t at;       /* milliseconds of loop_now() */
-	size_t place;      /* in the heap, from 1; 0: not set */
+	uint64_t at;  /* milliseconds of loop_now() */
+	size_t place; /* in the heap, from 1; 0: not set */
 	void (*run)(void *arg);
 	void *arg;
 };
 
-/* Makes the loop. Exits where libevent cannot make its base. Freed with loop_free(), after all events on it. */
+/*
+ * Makes the loop. Exits where libevent cannot make its base. Freed with loop_free(), after all
+ * events on it.
+ */
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 

@@ -1,13 +1,14 @@
 /*
- * Settings: one table tells the name, type, range, default and meaning of each. From it they are parsed,
- * checked, printed and documented, so that these cannot disagree.
+ * Settings: one table tells the name, type, range, default and meaning of each. From it they are
+ * parsed, checked, printed and documented, so that these cannot disagree.
  *
- * A file is INI (libinih): [section], NAME = VALUE or NAME: VALUE, each on a line of at most 197 bytes.
- * A ; or # that begins a line makes it a comment, of any length; a ; behind a blank begins one in any
- * line, so no value can hold that. A byte order mark at the start of the file is skipped.
+ * A file is INI (libinih): [section], NAME = VALUE or NAME: VALUE, each on a line of at most 197
+ * bytes. A ; or # that begins a line makes it a comment, of any length; a ; behind a blank begins
+ * one in any line, so no value can hold that. A byte order mark at the start of the file is
+ * skipped.
  *
- * Durations: 500ms, 5s, 2m, 1h; a bare number is seconds. Sizes: 64K, 16M, 1G, powers of 1024; a bare
- * number is bytes.
+ * Durations: 500ms, 5s, 2m, 1h; a bare number is seconds. Sizes: 64K, 16M, 1G, powers of 1024; a
+ * bare number is bytes.
  */
 #ifndef ESBRIDGE_BASE_SETTINGS_H
 #define ESBRIDGE_BASE_SETTINGS_H
@@ -28,7 +29,8 @@ enum setting_type {
 	SETTING_CHOICE,   /* int64_t, the index of a word in `choices` */
 };
 
-/* A table is an array of settings, those of one section together, ended by one whose name is NULL. */
+/* A table is an array of settings, those of one section together, ended by one whose name is NULL.
+ */
 struct setting {
 	const char *section;
 	const char *name;
@@ -38,7 +40,7 @@ struct setting {
 	int64_t least, most;        /* range, in the unit of the type, texts: bytes; both 0: any */
 	const char *const *choices; /* for SETTING_CHOICE: words, ended by NULL */
 	bool reloadable;
-	const char *text;           /* what it does, in sentences, for the manual and the sample */
+	const char *text; /* what it does, in sentences, for the manual and the sample */
 };
 
 /*
@@ -51,9 +53,9 @@ void settings_defaults(const struct setting *table, void *values);
 void settings_free(const struct setting *table, void *values);
 
 /*
- * Reads the file PATH into VALUES. Returns true where every line was right. Otherwise false, and each
- * mistake has been reported through COMPLAIN as one text, "PATH:LINE: what is wrong and what is
- * accepted", or "PATH: reason" where it cannot be read: an unknown section or setting (with the
+ * Reads the file PATH into VALUES. Returns true where every line was right. Otherwise false, and
+ * each mistake has been reported through COMPLAIN as one text, "PATH:LINE: what is wrong and what
+ * is accepted", or "PATH: reason" where it cannot be read: an unknown section or setting (with the
  * nearest name), a setting given twice, a value that does not parse or is out of range, a line that
  * is none. The right lines of a bad file have been taken.
  */
@@ -61,8 +63,8 @@ bool settings_read(const struct setting *table, void *values, const char *path,
 		   void (*complain)(void *arg, const char *text), void *arg);
 
 /*
- * Sets one setting from TEXT, for the command line. Returns false with the reason (what is wrong and
- * what is accepted) in FAULT, which has FAULT_SIZE bytes.
+ * Sets one setting from TEXT, for the command line. Returns false with the reason (what is wrong
+ * and what is accepted) in FAULT, which has FAULT_SIZE bytes.
  */
 bool settings_set(const struct setting *table, void *values, const char *section, const char *name,
 		  const char *text, char *fault, size_t fault_size);

@@ -1,12 +1,12 @@
 #define JSON_PORTABLE 1
-#define json_base64 portable_json_base64
-#define json_bool portable_json_bool
-#define json_comma portable_json_comma
-#define json_int portable_json_int
-#define json_key portable_json_key
-#define json_raw portable_json_raw
-#define json_string portable_json_string
-#define json_text portable_json_text
-#define json_uint portable_json_uint
+#define json_base64   portable_json_base64
+#define json_bool     portable_json_bool
+#define json_comma    portable_json_comma
+#define json_int      portable_json_int
+#define json_key      portable_json_key
+#define json_raw      portable_json_raw
+#define json_string   portable_json_string
+#define json_text     portable_json_text
+#define json_uint     portable_json_uint
 
 #include "base/json_write.c" /* NOLINT(bugprone-suspicious-include): compiled a second time on purpose */

@@ -42,7 +42,10 @@ bool unit_is_slow(void);
 /* The next number of a sequence that is the same in every run. STATE begins as any number but 0. */
 uint64_t unit_random(uint64_t *state);
 
-/* Opens the file PATH of the source tree (SRCDIR) for reading. Fails the test where it is not there. */
+/*
+ * Opens the file PATH of the source tree (SRCDIR) for reading. Fails the test where it is not
+ * there.
+ */
 FILE *unit_open(const char *path);
 
 /* Writes LEN bytes to a new temporary file. The caller unlinks it and frees the name. */

@@ -8,9 +8,14 @@
 static const struct {
 	const char *bytes, *text;
 } known[] = {
-	{ "", "" },		{ "f", "Zg==" },	{ "fo", "Zm8=" },
-	{ "foo", "Zm9v" },	{ "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
-	{ "foobar", "Zm9vYmFy" }, { "\xfb\xef\xff", "++//" },
+	{ "", "" },
+	{ "f", "Zg==" },
+	{ "fo", "Zm8=" },
+	{ "foo", "Zm9v" },
+	{ "foob", "Zm9vYg==" },
+	{ "fooba", "Zm9vYmE=" },
+	{ "foobar", "Zm9vYmFy" },
+	{ "\xfb\xef\xff", "++//" },
 };
 
 START_TEST(known_texts)
@@ -56,8 +61,8 @@ END_TEST
 START_TEST(refuses_what_is_not_canonical)
 {
 	static const char *const bad[] = {
-		"Zg",	"Zg=",	 "Z===",     "====",	 "Zm9vYg=",  "Zg==Zg==", "Z=g=",
-		"Zm9",	"Zh==",	 "Zm9=",     "Zm9v\n",	 "Zm 9",     "Zm-_",	 "Zg=v",
+		"Zg",   "Zg=",   "Z===",     "====",    "Zm9vYg=",  "Zg==Zg==", "Z=g=",
+		"Zm9",  "Zh==",  "Zm9=",     "Zm9v\n",  "Zm 9",     "Zm-_",     "Zg=v",
 		"=Zg=", "Zm9v=", "Zm9v====", "\xc3m9v", "Zm9vZm=v", "Zm9vZ===", "=",
 	};
 	uint8_t bytes[16];

@@ -109,7 +109,7 @@ START_TEST(sample_file_is_the_table)
 }
 END_TEST
 
-/* As it is, and with every setting taken out of its comment: it is the default that stands there. */
+/* As it is, and with every setting taken out of its comment: the defaults stand there. */
 START_TEST(sample_file_is_accepted)
 {
 	char *text = read_all(unit_open("conf/esbridged.conf"));
@@ -177,9 +177,10 @@ START_TEST(splits_servers)
 		{ "[fe80::1%eth0]:1113", "fe80::1%eth0", 1113 },
 	};
 	static const char *const bad[] = {
-		"",	  ":",	     "a",	"a:",	  ":1113",   "a:0",   "a:65536", "a:-1", "a:+1",
-		"a:1x",	  "a: 1",    "a b:1",	"::1:1",  "::1",     "[::1]", "[]:1",	 "[::1:1",
-		"::1]:1", "[::1]1:1", "a:1113:2", "[a]b]:1", "a:000001",
+		"",         ":",        "a",       "a:",       ":1113",  "a:0",
+		"a:65536",  "a:-1",     "a:+1",    "a:1x",     "a: 1",   "a b:1",
+		"::1:1",    "::1",      "[::1]",   "[]:1",     "[::1:1", "::1]:1",
+		"[::1]1:1", "a:1113:2", "[a]b]:1", "a:000001",
 	};
 	char host[CONFIG_HOST], small[4];
 	char most[400];
@@ -191,7 +192,8 @@ START_TEST(splits_servers)
 		ck_assert_uint_eq(port, good[i].port);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_msg(!config_split_server(bad[i], host, sizeof(host), &port), "%s", bad[i]);
+		ck_assert_msg(!config_split_server(bad[i], host, sizeof(host), &port), "%s",
+			      bad[i]);
 	ck_assert(config_split_server("abc:1", small, sizeof(small), &port));
 	ck_assert(!config_split_server("abcd:1", small, sizeof(small), &port));
 	memset(most, 'a', sizeof(most));
@@ -219,8 +221,12 @@ START_TEST(reads_the_password_file)
 	static const struct {
 		const char *bytes, *password;
 	} files[] = {
-		{ "changeit\n", "changeit" }, { "changeit", "changeit" },
-		{ "changeit\r\nmore", "changeit" }, { " a ;b # \n", " a ;b # " }, { "", "" }, { "\n", "" },
+		{ "changeit\n", "changeit" },
+		{ "changeit", "changeit" },
+		{ "changeit\r\nmore", "changeit" },
+		{ " a ;b # \n", " a ;b # " },
+		{ "", "" },
+		{ "\n", "" },
 	};
 	char complaints[4096];
 	char most[129];

@@ -8,7 +8,7 @@
 static const uint8_t id[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
 
 /* 2026-11-23 in ticks, and the bits that .NET sets above them for UTC. */
-#define TICKS INT64_C(638999712000000000)
+#define TICKS    INT64_C(638999712000000000)
 #define KIND_UTC INT64_C(0x4000000000000000)
 
 static void add_record(struct buffer *b)
@@ -146,7 +146,10 @@ START_TEST(refuses_ids_of_other_lengths)
 }
 END_TEST
 
-/* Every beginning of an event: where it breaks off inside a field it is none, and nothing beyond is read. */
+/*
+ * Every beginning of an event: where it breaks off inside a field it is none, and nothing beyond is
+ * read.
+ */
 START_TEST(refuses_broken_events)
 {
 	struct buffer record = { 0 }, b = { 0 };

@@ -10,12 +10,12 @@ static const struct credentials admin = { "admin", "changeit" };
 
 START_TEST(writes_the_bytes_of_the_protocol)
 {
-	static const uint8_t plain[] = { 18, 0, 0, 0, 0x03, 0,	1,  2,	3,  4,	5,
+	static const uint8_t plain[] = { 18, 0, 0, 0, 0x03, 0,  1,  2,  3,  4,  5,
 					 6,  7, 8, 9, 10,   11, 12, 13, 14, 15, 16 };
 	static const uint8_t with_login[] = {
-		36,  0,	  0,   0,   0x82, 1,   1,   2,	 3,   4,   5,	6,   7,	  8,
-		9,   10,  11,  12,  13,	  14,  15,  16,	 5,   'a', 'd', 'm', 'i', 'n',
-		8,   'c', 'h', 'a', 'n',  'g', 'e', 'i', 't', 8,   1,	'x',
+		36, 0,   0,   0,   0x82, 1,   1,   2,   3,   4,   5,   6,   7,   8,
+		9,  10,  11,  12,  13,   14,  15,  16,  5,   'a', 'd', 'm', 'i', 'n',
+		8,  'c', 'h', 'a', 'n',  'g', 'e', 'i', 't', 8,   1,   'x',
 	};
 	struct buffer out = { 0 };
 

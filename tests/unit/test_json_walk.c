@@ -31,7 +31,9 @@ static const struct verdict {
 	{ TEXT(" \t\r\n1 \t\r\n"), -1 },
 	{ TEXT("\v1"), 0 },
 	{ TEXT("\f1"), 0 },
-	{ TEXT("\xc2\xa0""1"), 0 },
+	{ TEXT("\xc2\xa0"
+	       "1"),
+	  0 },
 	{ TEXT("1 2"), 2 },
 	{ TEXT("{}}"), 2 },
 	{ TEXT("[]]"), 2 },
@@ -164,10 +166,8 @@ static const struct verdict {
 	{ TEXT("[\"a\",{\"b\":[1,2,{\"c\":tru}]}]"), 23 },
 };
 
-START_TEST(gives_a_verdict)
+static void check_verdict(const struct walker *w, const struct verdict *v)
 {
-	const struct verdict *v = &verdicts[_i / WALKERS];
-	const struct walker *w = &walkers[_i % WALKERS];
 	/* A copy of the exact size, so that a sanitizer sees a byte read beyond it. */
 	char *text = malloc(v->len == 0 ? 1 : v->len);
 	struct json_doc doc;
@@ -188,10 +188,16 @@ START_TEST(gives_a_verdict)
 	json_doc_free(&doc);
 	free(text);
 }
+
+START_TEST(gives_a_verdict)
+{
+	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
+		check_verdict(&walkers[_i], &verdicts[i]);
+}
 END_TEST
 
-static void check_token(const struct json_doc *doc, uint32_t i, enum json_kind kind, const char *text,
-			uint32_t next)
+static void check_token(const struct json_doc *doc, uint32_t i, enum json_kind kind,
+			const char *text, uint32_t next)
 {
 	const struct json_token *t = &doc->tokens[i];
 
@@ -203,7 +209,8 @@ static void check_token(const struct json_doc *doc, uint32_t i, enum json_kind k
 
 START_TEST(notes_every_value)
 {
-	static const char text[] = " {\"a\":[1,-2.5,[]],\"b\":{\"c\":null},\"d\":true , \"e\":false} ";
+	static const char text[] =
+		" {\"a\":[1,-2.5,[]],\"b\":{\"c\":null},\"d\":true , \"e\":false} ";
 	struct json_doc doc;
 
 	json_doc_init(&doc, 3, 3, 100);
@@ -346,8 +353,8 @@ START_TEST(tells_breaks)
 		const char *text;
 		bool breaks;
 	} texts[] = {
-		{ "{\"a\": [1, 2]}", false }, { "{\n\"a\":1}", true },	{ "[1\r,2]", true },
-		{ "[1,2]\n", true },	      { "[\"\\n\\r\"]", false }, { " \t1\t ", false },
+		{ "{\"a\": [1, 2]}", false }, { "{\n\"a\":1}", true },   { "[1\r,2]", true },
+		{ "[1,2]\n", true },          { "[\"\\n\\r\"]", false }, { " \t1\t ", false },
 	};
 	bool breaks;
 
@@ -409,7 +416,7 @@ START_TEST(resolves_strings)
 		ck_assert_uint_eq(doc.tokens[0].flags, strings[i].flags);
 		ck_assert(json_string_get(&doc, 0, &out));
 		ck_assert_uint_eq(buffer_len(&out), len);
-		ck_assert_mem_eq(out.data, is, len);
+		ck_assert(len == 0 || memcmp(out.data, is, len) == 0);
 		buffer_consume(&out, len);
 		ck_assert(json_string_is(&doc, 0, is, len));
 		ck_assert(!json_string_is(&doc, 0, is, len + 1));
@@ -423,8 +430,9 @@ END_TEST
 START_TEST(flags_lone_surrogates)
 {
 	static const char *const texts[] = {
-		"\"\\ud800\"",	      "\"\\udfff\"",	       "\"\\udc00\\ud800\"",
-		"\"\\ud800\\ud800\\udc00\"", "\"\\ud800\\u0041\"", "\"\\ud800\\n\"",
+		"\"\\ud800\"",         "\"\\udfff\"",
+		"\"\\udc00\\ud800\"",  "\"\\ud800\\ud800\\udc00\"",
+		"\"\\ud800\\u0041\"",  "\"\\ud800\\n\"",
 		"\"\\ud800x\\udc00\"", "\"\\uD834\\udd1e\\udd1e\"",
 	};
 	struct buffer out = { 0 };
@@ -486,7 +494,7 @@ static bool is_utf8(const unsigned char *p, size_t len)
 
 	for (size_t i = 0; i < len;) {
 		unsigned char lead = p[i];
-		size_t n = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+		size_t n = lead < 0xc0 ? lead < 0x80 : 2u + (lead >= 0xe0) + (lead >= 0xf0);
 		uint32_t c = n < 2 ? lead : lead & (0x7fu >> n);
 
 		if (n == 0 || lead >= 0xf8 || n > len - i)
@@ -532,7 +540,7 @@ Suite *json_walk_suite(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, gives_a_verdict, 0, WALKERS * sizeof(verdicts) / sizeof(verdicts[0]));
+	tcase_add_loop_test(tc, gives_a_verdict, 0, WALKERS);
 	tcase_add_loop_test(tc, notes_every_value, 0, WALKERS);
 	tcase_add_loop_test(tc, notes_no_deeper_than_asked, 0, WALKERS);
 	tcase_add_loop_test(tc, counts_values, 0, WALKERS);

@@ -76,7 +76,8 @@ START_TEST(escapes)
 		{ "a\"b\\c/d", 7, "\"a\\\"b\\\\c/d\"" },
 		{ "\b\t\n\v\f\r\x0e", 7, "\"\\b\\t\\n\\u000b\\f\\r\\u000e\"" },
 		{ "\0\x1f\x7f", 3, "\"\\u0000\\u001f\x7f\"" },
-		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80.", 10, "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80.\"" },
+		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80.", 10,
+		  "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80.\"" },
 		{ "\xff", 1, "\"\xef\xbf\xbd\"" },
 		{ "a\xc3", 2, "\"a\xef\xbf\xbd\"" },
 		{ "\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
@@ -108,9 +109,9 @@ START_TEST(reads_back)
 		char *text = malloc(len == 0 ? 1 : len);
 
 		for (size_t j = 0; j < len; j++)
-			text[j] = unit_random(&random) % 40 < any ?
-					  (char)unit_random(&random) :
-					  mix[unit_random(&random) % (sizeof(mix) - 3)];
+			text[j] = unit_random(&random) % 40 < any
+					  ? (char)unit_random(&random)
+					  : mix[unit_random(&random) % (sizeof(mix) - 3)];
 		writers[_i](&b, text, len);
 		ck_assert(json_parse(&doc, (char *)buffer_at(&b), buffer_len(&b)));
 		ck_assert(json_string_get(&doc, 0, &back));

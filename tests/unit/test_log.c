@@ -120,7 +120,8 @@ START_TEST(writes_one_short_line)
 	most[sizeof(most) - 1] = '\0';
 	capture_begin(&c);
 	log_setup(LOG_INFO, LOG_PREFIX_ALWAYS);
-	log_write(LOG_INFO, "a\nb\tc\x1b[0m\x7f" "d\xc3\xa9");
+	log_write(LOG_INFO, "a\nb\tc\x1b[0m\x7f"
+			    "d\xc3\xa9");
 	log_write(LOG_INFO, "%s", most);
 	text = capture_end(&c);
 	ck_assert_ptr_eq(strstr(text, "<6>a?b?c?[0m?d\xc3\xa9\n<6>xxx"), text);

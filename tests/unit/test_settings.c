@@ -25,9 +25,10 @@ static const struct setting table[] = {
 	  "A name." },
 	{ "first", "secret", SETTING_SECRET, offsetof(struct values, secret), "", 0, 0, NULL, true,
 	  "A secret." },
-	{ "first", "on", SETTING_BOOL, offsetof(struct values, on), "yes", 0, 0, NULL, true, "On?" },
-	{ "first", "count", SETTING_INTEGER, offsetof(struct values, count), "5", 1, 10, NULL, false,
-	  "How many." },
+	{ "first", "on", SETTING_BOOL, offsetof(struct values, on), "yes", 0, 0, NULL, true,
+	  "On?" },
+	{ "first", "count", SETTING_INTEGER, offsetof(struct values, count), "5", 1, 10, NULL,
+	  false, "How many." },
 	{ "second", "pause", SETTING_DURATION, offsetof(struct values, pause), "1500ms", 100,
 	  3600000, NULL, true, "A pause." },
 	{ "second", "room", SETTING_SIZE, offsetof(struct values, room), "64K", 0, 1 << 30, NULL,
@@ -227,7 +228,9 @@ START_TEST(never_cuts_a_secret)
 	settings_free(table, &v);
 	refuses("[first]\nsecret = a ;b\n",
 		"2: secret: a semicolon behind a blank begins a comment\n");
-	refuses("[first]\nsecret = a\x01" "b\n", "2: secret: expected a text\n");
+	refuses("[first]\nsecret = a\x01"
+		"b\n",
+		"2: secret: expected a text\n");
 }
 END_TEST
 
@@ -251,28 +254,44 @@ START_TEST(reads_every_form)
 		const char *section, *name, *text;
 		int64_t is;
 	} forms[] = {
-		{ "second", "pause", "100ms", 100 },  { "second", "pause", "1", 1000 },
-		{ "second", "pause", "60s", 60000 },  { "second", "pause", "1h", 3600000 },
-		{ "second", "room", "0", 0 },	      { "second", "room", "1023", 1023 },
-		{ "second", "room", "1K", 1024 },     { "second", "room", "3M", 3 << 20 },
-		{ "second", "room", "1G", 1 << 30 },  { "second", "mode", "600", 0600 },
-		{ "second", "mode", "0777", 0777 },   { "second", "color", "red", 0 },
-		{ "first", "count", "010", 10 },      { "second", "any", "9223372036854775807", INT64_MAX },
+		{ "second", "pause", "100ms", 100 },
+		{ "second", "pause", "1", 1000 },
+		{ "second", "pause", "60s", 60000 },
+		{ "second", "pause", "1h", 3600000 },
+		{ "second", "room", "0", 0 },
+		{ "second", "room", "1023", 1023 },
+		{ "second", "room", "1K", 1024 },
+		{ "second", "room", "3M", 3 << 20 },
+		{ "second", "room", "1G", 1 << 30 },
+		{ "second", "mode", "600", 0600 },
+		{ "second", "mode", "0777", 0777 },
+		{ "second", "color", "red", 0 },
+		{ "first", "count", "010", 10 },
+		{ "second", "any", "9223372036854775807", INT64_MAX },
 	};
 	static const struct {
 		const char *section, *name, *text;
 	} bad[] = {
-		{ "second", "pause", "99ms" },	{ "second", "pause", "0" },
-		{ "second", "pause", "s" },	{ "second", "pause", "1 s" },
-		{ "second", "pause", "1S" },	{ "second", "pause", "-1s" },
+		{ "second", "pause", "99ms" },
+		{ "second", "pause", "0" },
+		{ "second", "pause", "s" },
+		{ "second", "pause", "1 s" },
+		{ "second", "pause", "1S" },
+		{ "second", "pause", "-1s" },
 		{ "second", "pause", "9223372036854775807h" },
-		{ "second", "room", "1k" },	{ "second", "room", "1Kb" },
-		{ "second", "mode", "1000" },	{ "second", "mode", "8" },
+		{ "second", "room", "1k" },
+		{ "second", "room", "1Kb" },
+		{ "second", "mode", "1000" },
+		{ "second", "mode", "8" },
 		{ "second", "any", "9223372036854775808" },
-		{ "second", "any", "1K" },	{ "second", "color", "" },
-		{ "first", "on", "YES" },	{ "first", "on", "1" },
-		{ "first", "name", "a ;b" },	{ "first", "name", " a" },
-		{ "first", "name", "a\n" },	{ "third", "name", "a" },
+		{ "second", "any", "1K" },
+		{ "second", "color", "" },
+		{ "first", "on", "YES" },
+		{ "first", "on", "1" },
+		{ "first", "name", "a ;b" },
+		{ "first", "name", " a" },
+		{ "first", "name", "a\n" },
+		{ "third", "name", "a" },
 		{ "first", "nothing", "a" },
 	};
 	struct values v = { 0 };
@@ -308,7 +327,8 @@ START_TEST(prints_what_it_can_read)
 	size_t len = 0;
 	FILE *to = open_memstream(&text, &len);
 
-	accepts(&v, "[first]\nname = x\nsecret = s3cret\n[second]\npause = 61s\nroom = 1025\nmode = 7\n");
+	accepts(&v,
+		"[first]\nname = x\nsecret = s3cret\n[second]\npause = 61s\nroom = 1025\nmode = 7\n");
 	settings_print(table, &v, to);
 	fclose(to);
 	ck_assert_str_eq(text, "[first]\nname = x\n# secret = (set)\non = yes\ncount = 5\n\n"
@@ -333,8 +353,9 @@ START_TEST(prints_a_sample)
 
 	settings_print_sample(table, to);
 	fclose(to);
-	ck_assert_ptr_nonnull(strstr(text, "[first]\n\n# A name.\n# (a text of 0 to 20 bytes; reload)\n"
-					   "#name =\n\n# A secret.\n"));
+	ck_assert_ptr_nonnull(strstr(text,
+				     "[first]\n\n# A name.\n# (a text of 0 to 20 bytes; reload)\n"
+				     "#name =\n\n# A secret.\n"));
 	ck_assert_ptr_nonnull(strstr(text, "\n# Room, which is explained with so many words here "
 					   "that they need a second line\n# of the file.\n"));
 	ck_assert_ptr_nonnull(strstr(text, "\n\n[second]\n\n# A pause.\n"));
@@ -355,7 +376,8 @@ START_TEST(reloads)
 	char changed[256] = "";
 
 	accepts(&v, "[first]\nname = x\n");
-	accepts(&other, "[first]\nname = y\nsecret = s\ncount = 9\non = no\n[second]\ncolor = red\n");
+	accepts(&other,
+		"[first]\nname = y\nsecret = s\ncount = 9\non = no\n[second]\ncolor = red\n");
 	settings_reload(table, &v, &other, collect, changed);
 	ck_assert_str_eq(changed, "name+ secret+ on+ count- color+ ");
 	ck_assert_str_eq(v.name, "y");

@@ -1,6 +1,6 @@
 /*
- * Every package that real servers sent (tests/transcripts) is decoded twice, by our own reader field
- * by field and by protobuf-c into objects, and both must say the same.
+ * Every package that real servers sent (tests/transcripts) is decoded twice, by our own reader
+ * field by field and by protobuf-c into objects, and both must say the same.
  */
 #include <glob.h>
 #include <limits.h>
@@ -91,7 +91,8 @@ static bool span_is(struct span span, const void *bytes, size_t len)
 	return span.len == len && (len == 0 || memcmp(span.at, bytes, len) == 0);
 }
 
-static void compare_message(struct place *place, const ProtobufCMessage *message, struct span bytes);
+static void compare_message(struct place *place, const ProtobufCMessage *message,
+			    struct span bytes);
 
 static size_t width(const ProtobufCFieldDescriptor *d)
 {
@@ -165,9 +166,8 @@ static bool same_record(const struct event_record *ours, const Es__EventRecord *
 		return !ours->present;
 	return ours->present && text_is(ours->stream, theirs->event_stream_id) &&
 	       ours->number == theirs->event_number &&
-	       (!theirs->has_event_id ||
-		span_is((struct span){ ours->id.bytes, GUID_BYTES }, theirs->event_id.data,
-			theirs->event_id.len)) &&
+	       (!theirs->has_event_id || span_is((struct span){ ours->id.bytes, GUID_BYTES },
+						 theirs->event_id.data, theirs->event_id.len)) &&
 	       text_is(ours->type, theirs->event_type) &&
 	       ours->data_content_type == theirs->data_content_type &&
 	       ours->json == (theirs->data_content_type == 1) &&
@@ -241,7 +241,8 @@ static void compare_message(struct place *place, const ProtobufCMessage *message
 
 /* Lines ---------------------------------------------------------------------------------------- */
 
-/* Turns hexadecimal digits into a frame: the prefix is not in the transcripts. Returns its length. */
+/* Turns hexadecimal digits into a frame: the prefix is not in the transcripts. Returns its length.
+ */
 static size_t read_frame(const char *hex, uint8_t *frame)
 {
 	size_t len = strspn(hex, "0123456789abcdef") / 2;
@@ -263,9 +264,13 @@ static descriptor find_answer(const struct place *place, const struct package *p
 			continue;
 		ck_assert_msg(strcmp(answers[i].name, name) == 0, "%s:%u: %s", place->file,
 			      place->line, name);
-		/* From 5.0 on the answer to ScavengeDatabase is another message under the same command. */
+		/*
+		 * From 5.0 on the answer to ScavengeDatabase is another message under the same
+		 * command.
+		 */
 		if (p->command == CMD_SCAVENGE_DATABASE_COMPLETED &&
-		    strstr(place->file, "/3.9.4/") == NULL && strstr(place->file, "/4.1.4/") == NULL)
+		    strstr(place->file, "/3.9.4/") == NULL &&
+		    strstr(place->file, "/4.1.4/") == NULL)
 			return &es__scavenge_database_response__descriptor;
 		return answers[i].is;
 	}
@@ -292,7 +297,8 @@ static void check_package(struct place *place, const char *line, uint8_t *frame)
 	if (is == NULL)
 		return;
 	message = protobuf_c_message_unpack(is, NULL, p.payload_len, p.payload);
-	ck_assert_msg(message != NULL, "%s:%u: protobuf-c cannot read it", place->file, place->line);
+	ck_assert_msg(message != NULL, "%s:%u: protobuf-c cannot read it", place->file,
+		      place->line);
 	compare_message(place, message, (struct span){ p.payload, p.payload_len });
 	ck_assert_uint_eq(message->n_unknown_fields, 0);
 	protobuf_c_message_free_unpacked(message, NULL);
@@ -306,7 +312,8 @@ static void check_file(struct place *place)
 
 	ck_assert_ptr_nonnull(file);
 	for (place->line = 1; fgets(line, LINE_MOST, file) != NULL; place->line++) {
-		ck_assert_msg(strchr(line, '\n') != NULL, "%s:%u: too long", place->file, place->line);
+		ck_assert_msg(strchr(line, '\n') != NULL, "%s:%u: too long", place->file,
+			      place->line);
 		if (line[0] == 'S')
 			check_package(place, line, frame);
 	}

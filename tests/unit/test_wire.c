@@ -104,20 +104,24 @@ START_TEST(refuses_broken_bytes)
 		const char *bytes;
 		size_t len;
 	} bad[] = {
-		{ "\x08", 1 },			       /* no value */
-		{ "\x08\x80", 2 },		       /* a number without an end */
-		{ "\x80", 1 },			       /* a tag without an end */
-		{ "\x00\x01", 2 },		       /* field 0 */
-		{ "\x80\x80\x80\x80\x10\x01", 6 },     /* a field number above 2^29 - 1 */
-		{ "\x0b", 1 },			       /* a group begins */
-		{ "\x0c", 1 },			       /* a group ends */
-		{ "\x0e\x01", 2 },		       /* wire type 6 */
-		{ "\x0f\x01", 2 },		       /* wire type 7 */
-		{ "\x0d\x01\x02\x03", 4 },	       /* three bytes of four */
+		{ "\x08", 1 },                     /* no value */
+		{ "\x08\x80", 2 },                 /* a number without an end */
+		{ "\x80", 1 },                     /* a tag without an end */
+		{ "\x00\x01", 2 },                 /* field 0 */
+		{ "\x80\x80\x80\x80\x10\x01", 6 }, /* a field number above 2^29 - 1 */
+		{ "\x0b", 1 },                     /* a group begins */
+		{ "\x0c", 1 },                     /* a group ends */
+		{ "\x0e\x01", 2 },                 /* wire type 6 */
+		{ "\x0f\x01", 2 },                 /* wire type 7 */
+		{ "\x0d\x01\x02\x03", 4 },         /* three bytes of four */
 		{ "\x09\x01\x02\x03\x04\x05\x06\x07", 8 },
-		{ "\x0a\x01", 2 },		       /* bytes that are not there */
-		{ "\x0a\x05" "abcd", 6 },
-		{ "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" "a", 12 },
+		{ "\x0a\x01", 2 }, /* bytes that are not there */
+		{ "\x0a\x05"
+		  "abcd",
+		  6 },
+		{ "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+		  "a",
+		  12 },
 	};
 	struct wire_field f;
 	bool broken;
@@ -146,7 +150,8 @@ START_TEST(reads_any_bytes_without_harm)
 		wire_start(&w, bytes, len);
 		while (wire_next(&w, &f)) {
 			if (f.type == WIRE_BYTES)
-				ck_assert(f.bytes.at >= bytes && f.bytes.at + f.bytes.len <= bytes + len);
+				ck_assert(f.bytes.at >= bytes &&
+					  f.bytes.at + f.bytes.len <= bytes + len);
 		}
 		ck_assert(w.broken || w.at == w.end);
 		free(bytes);
