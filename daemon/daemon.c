@@ -73,6 +73,7 @@ static void apply(struct daemon *d)
 	local->clients_most = (uint32_t)c->limits.clients;
 	local->output_pause = (size_t)c->limits.output_pause;
 	local->output_resume = (size_t)c->limits.output_resume;
+	bridge->output_pause = local->output_pause;
 	local->output_cap = bridge->output_cap = (size_t)c->limits.output_cap;
 	local->stall_timeout = (uint32_t)c->limits.client_stall_timeout;
 	local->operation_timeout = bridge->operation_timeout = (uint32_t)c->store.operation_timeout;

@@ -121,6 +121,16 @@ void answer_error(struct buffer *out, const struct request_id *id, enum error_co
 	va_end(list);
 }
 
+void store_text(const struct package *package, const char *what, char message[STORE_TEXT])
+{
+	const char *text = (const char *)package->payload;
+	size_t len = 0;
+
+	while (len < package->payload_len && len < STORE_TEXT - 100 && text[len] != '\n' && text[len] != '\r')
+		len++;
+	snprintf(message, STORE_TEXT, "%s%s%.*s", what, len > 0 ? ": " : "", (int)len, text);
+}
+
 void answer_end(struct buffer *out)
 {
 	buffer_add(out, "}}\n", 3);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/buffer.h"
+#include "store/frame.h"
 
 enum error_code {
 	ERROR_BAD_JSON,
@@ -86,6 +87,12 @@ void answer_error(struct buffer *out, const struct request_id *id, enum error_co
 		  const char *format, ...) __attribute__((format(printf, 5, 6)));
 void answer_error_list(struct buffer *out, const struct request_id *id, enum error_code code, enum outcome outcome,
 		       const char *format, va_list list);
+
+/*
+ * The message for a refusal that carries a text of the server for people, often a stack trace: WHAT, and the first line of it.
+ */
+enum { STORE_TEXT = 400 };
+void store_text(const struct package *package, const char *what, char message[STORE_TEXT]);
 
 /* Ends either: `}}` and the line. */
 void answer_end(struct buffer *out);

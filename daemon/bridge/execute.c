@@ -279,17 +279,12 @@ static void answered(struct execute *e, const struct package *package)
 	execute_free(e);
 }
 
-/* BadRequest and NotAuthenticated carry a text of the server for people, often a stack trace: its first line tells enough. */
 static void fail_with_text(struct execute *e, enum error_code code, const char *what,
 			   const struct package *package)
 {
-	const char *text = (const char *)package->payload;
-	size_t len = 0;
-	char message[SUBJECT_TEXT];
+	char message[STORE_TEXT];
 
-	while (len < package->payload_len && len < 300 && text[len] != '\n' && text[len] != '\r')
-		len++;
-	snprintf(message, sizeof(message), "%s%s%.*s", what, len > 0 ? ": " : "", (int)len, text);
+	store_text(package, what, message);
 	fail(e, code, false, message);
 }
 

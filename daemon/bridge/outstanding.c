@@ -52,25 +52,51 @@ static struct delivery *delivery_new(struct outstanding *o)
 	return CONTAINER(l, struct delivery, link);
 }
 
-void outstanding_add(struct outstanding *o, const struct guid *id)
+static struct delivery *append(struct outstanding *o, const struct guid *id)
+{
+	struct delivery *d = delivery_new(o);
+
+	*d = (struct delivery){ .node = { .id = *id } };
+	d->last = d;
+	link_init(&d->link);
+	list_append(&o->order, &d->link);
+	o->count++;
+	return d;
+}
+
+void outstanding_move(struct outstanding *o, const struct guid *id)
 {
 	struct delivery *d = outstanding_find(o, id);
 
 	if (d == NULL) {
-		d = delivery_new(o);
-		link_init(&d->link);
-		d->node.id = *id;
-		idtable_insert(&o->table, &d->node);
-		o->count++;
-	} else {
-		list_remove(&d->link);
+		idtable_insert(&o->table, &append(o, id)->node);
+		return;
 	}
+	list_remove(&d->link);
 	list_append(&o->order, &d->link);
+}
+
+void outstanding_add(struct outstanding *o, const struct guid *id, struct place place)
+{
+	struct delivery *first = outstanding_find(o, id);
+	struct delivery *d = append(o, id);
+
+	d->place = place;
+	if (first == NULL) {
+		idtable_insert(&o->table, &d->node);
+	} else {
+		first->last->twin = d;
+		first->last = d;
+	}
 }
 
 void outstanding_remove(struct outstanding *o, struct delivery *d)
 {
 	idtable_remove(&o->table, &d->node);
+	if (d->twin != NULL) {
+		d->twin->last = d->last;
+		idtable_insert(&o->table, &d->twin->node);
+	}
 	list_remove(&d->link);
 	list_append(&o->spare, &d->link);
 	o->count--;

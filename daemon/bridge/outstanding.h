@@ -9,31 +9,45 @@
 
 #include "base/idtable.h"
 #include "base/list.h"
+#include "store/live.h"
 
 struct delivery {
-	struct idnode node;  /* the id to acknowledge */
+	struct idnode node;     /* the id to acknowledge */
 	struct link link;
+	struct place place;     /* where it was read; not used for groups */
+	struct delivery *twin;  /* the next one delivered with the same id, or NULL */
+	struct delivery *last;  /* of the one in the table: the last of its twins, or itself */
 };
 
 struct outstanding {
 	struct idtable table;
-	struct link order;   /* of delivery, the oldest first */
-	struct link spare;   /* deliveries to be used again */
+	struct link order;      /* of delivery, the oldest first */
+	struct link spare;      /* deliveries to be used again */
 	uint32_t count;
 };
 
 void outstanding_init(struct outstanding *o);
 void outstanding_free(struct outstanding *o);
 
-/* Counts the event ID as delivered now. One that is outstanding already takes its new place instead (the store delivers again after its time-out). */
-void outstanding_add(struct outstanding *o, const struct guid *id);
+/*
+ * Counts the event ID as delivered now. One that is outstanding already takes its new place instead: a group delivers again after its
+ * time-out.
+ */
+void outstanding_move(struct outstanding *o, const struct guid *id);
 
-/* The delivery of ID, or NULL. Lives until it is removed. */
+/*
+ * Counts the event ID, read at PLACE, as delivered now. A stream may hold the same id twice; each is acknowledged for itself, in the
+ * order of delivery.
+ */
+void outstanding_add(struct outstanding *o, const struct guid *id, struct place place);
+
+/* The oldest delivery of ID, or NULL. Lives until it is removed. */
 struct delivery *outstanding_find(const struct outstanding *o, const struct guid *id);
 
-/* The oldest, or NULL. */
+/* The oldest of all, or NULL. */
 struct delivery *outstanding_first(const struct outstanding *o);
 
+/* D is the oldest delivery of its id. */
 void outstanding_remove(struct outstanding *o, struct delivery *d);
 
 /* Forgets all. */

@@ -8,22 +8,35 @@
 #include "base/json_walk.h"
 #include "bridge/message_to_json.h"
 #include "bridge/session.h"
+#include "store/live.h"
 
 enum { SUBSCRIPTION_NAME_MOST = 128 };
 
-struct reader;
+enum reader_mode { READER_LIVE, READER_CATCHUP, READER_PERSISTENT };
 
 /* A request as the local room has read it. Everything lives until the call returns. */
 struct subscribe_arguments {
+	enum reader_mode mode;
 	const char *name;               /* the client's own, or NULL */
 	const char *stream;             /* "" for all streams */
-	const char *group;              /* NULL: a live subscription */
-	int32_t in_flight;              /* of a group: most events delivered and not acknowledged */
+	const char *group;              /* of a persistent one */
+	int32_t window;                 /* most events delivered and not acknowledged; 0: none are expected to be */
+	bool from_end;                  /* of a catch-up: */
+	struct place from;              /*   the first event wanted, unless from_end */
+	int32_t read_batch;
+	bool require_master;
+	struct span filter;             /* as the store takes it; empty: none */
 	bool resolve_link_tos;
 	enum payload_mode payload;
 	const struct credentials *who;  /* or NULL: the connection's */
 	uint64_t timeout_ms;
 };
+
+/*
+ * Encodes token OBJECT of DOC, the member `filter` of a request, as the store takes it, and adds it to OUT. False with what is wrong and
+ * what is accepted in FAULT.
+ */
+bool reader_filter(const struct json_doc *doc, uint32_t object, struct buffer *out, char *fault, size_t fault_size);
 
 /* What ack and nack say of events. */
 struct ack_arguments {
@@ -41,6 +54,9 @@ void reader_subscribe(struct session *s, const struct request_id *id, const stru
 void reader_unsubscribe(struct session *s, const struct request_id *id, const char *name, uint64_t timeout_ms);
 void reader_acknowledge(struct session *s, const struct request_id *id, const char *name,
 			const struct ack_arguments *a);
+
+/* There is room in the client's output again: what waits for it goes on. */
+void reader_resume_all(struct session *s);
 
 /* The client is gone: all its subscriptions end, what is not acknowledged goes back to its group. */
 void reader_end_all(struct session *s);

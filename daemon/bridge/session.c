@@ -39,6 +39,8 @@ void session_resume(struct session *s)
 {
 	struct link *l;
 
+	s->hungry = false;
+	reader_resume_all(s);
 	while (!session_is_full(s) && (l = list_first(&s->held)) != NULL) {
 		struct request *r = CONTAINER(l, struct request, held);
 
@@ -50,6 +52,7 @@ void session_resume(struct session *s)
 void request_hold(struct request *r, void (*again)(struct request *r))
 {
 	r->again = again;
+	r->session->hungry = true;
 	list_append(&r->session->held, &r->held);
 }
 

@@ -20,7 +20,8 @@ struct bridge_settings {
 	uint32_t operation_timeout;  /* milliseconds, where a request says nothing */
 	uint32_t subscriptions_most; /* of one client */
 	unsigned depth;              /* of JSON, in and out */
-	size_t output_cap;           /* unread bytes at which a client gets nothing large any more */
+	size_t output_pause;         /* unread bytes at which subscriptions wait for the client */
+	size_t output_cap;           /* and at which it gets nothing large any more */
 	bool require_master;
 	bool read_only;
 };
@@ -68,6 +69,7 @@ struct session {
 	struct link requests;
 	uint32_t in_flight;          /* length of that list */
 	struct link held;            /* reads whose answer had no room; asked again by session_resume() */
+	bool hungry;                 /* something waits for room in the output: session_resume() is wanted */
 	struct link subscriptions;
 	uint32_t subscription_count;
 	uint64_t subscriptions_made; /* for the names that the daemon gives */
@@ -80,6 +82,15 @@ void session_init(struct session *s, struct bridge *bridge, const struct session
 static inline bool session_is_full(const struct session *s)
 {
 	return buffer_len(s->out) > s->bridge->settings.output_cap;
+}
+
+/* True where a subscription may push more; if not, it waits for session_resume(). */
+static inline bool session_has_room(struct session *s)
+{
+	if (buffer_len(s->out) <= s->bridge->settings.output_pause)
+		return true;
+	s->hungry = true;
+	return false;
 }
 
 /* The client has read most of its output: what was held back for it is asked for again. */

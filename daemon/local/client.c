@@ -84,9 +84,10 @@ static void pause_or_resume(struct client *c)
 		c->paused = true;
 	} else if (c->paused && waits <= c->local->settings.output_resume) {
 		c->paused = c->blocked = false;
-		session_resume(&c->session);
 		work_later(c);
 	}
+	if (c->session.hungry && waits <= c->local->settings.output_resume)
+		session_resume(&c->session);
 }
 
 /* Nobody reads any more. What is in flight is still finished at the store. */

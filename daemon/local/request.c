@@ -33,6 +33,12 @@ enum member {
 	M_RESOLVE_LINK_TOS,
 	M_GROUP,
 	M_IN_FLIGHT,
+	M_WINDOW,
+	M_FROM,
+	M_FILTER,
+	M_READ_BATCH,
+	M_REQUIRE_MASTER,
+	M_REQUIRE_LEADER,
 	M_EVENTS,
 	M_UP_TO,
 	M_ACTION,
@@ -40,7 +46,7 @@ enum member {
 	MEMBER_COUNT,
 };
 
-enum member_type { T_TEXT, T_ID, T_UUID, T_UUIDS, T_INTEGER, T_BOOL, T_OBJECT };
+enum member_type { T_TEXT, T_ID, T_UUID, T_UUIDS, T_INTEGER, T_BOOL, T_OBJECT, T_ANY };
 
 struct member_row {
 	const char *name;
@@ -60,18 +66,32 @@ static const struct member_row members[MEMBER_COUNT] = {
 	[M_CORRELATION_ID] = { "correlation_id", T_TEXT, "a UUID, and not of zeros alone" },
 	[M_PAYLOAD] = { "payload", T_TEXT, "\"json\", \"base64\" or \"none\"" },
 	[M_STREAM] = { "stream", T_TEXT, "a string without NUL" },
-	[M_MODE] = { "mode", T_TEXT, "\"live\" or \"persistent\"" },
+	[M_MODE] = { "mode", T_TEXT, "\"live\", \"catchup\" or \"persistent\"" },
 	[M_SUB] = { "sub", T_TEXT, "a string of 1 to 128 bytes without NUL" },
 	[M_RESOLVE_LINK_TOS] = { "resolve_link_tos", T_BOOL, "true or false" },
 	[M_GROUP] = { "group", T_TEXT, "a string of at least one byte, without NUL" },
 	[M_IN_FLIGHT] = { "in_flight", T_INTEGER, "an integer from 1 to 10000" },
+	[M_WINDOW] = { "window", T_INTEGER, "an integer from 0 to 100000" },
+	[M_FROM] = { "from", T_ANY,
+		     "an event number from 0 on, \"start\", \"end\", or for all streams {\"commit\",\"prepare\"}" },
+	[M_FILTER] = { "filter", T_OBJECT, "an object" },
+	[M_READ_BATCH] = { "read_batch", T_INTEGER, "an integer from 1 to 4096" },
+	[M_REQUIRE_MASTER] = { "require_master", T_BOOL, "true or false" },
+	[M_REQUIRE_LEADER] = { "require_leader", T_BOOL, "true or false" },
 	[M_EVENTS] = { "events", T_UUIDS, "an array of the ack_id of events" },
 	[M_UP_TO] = { "up_to", T_UUID, "the ack_id of an event" },
 	[M_ACTION] = { "action", T_TEXT, "\"park\", \"retry\", \"skip\", \"stop\" or \"unknown\"" },
 	[M_REASON] = { "reason", T_TEXT, "a string" },
 };
 
-enum { WORD_MOST = 48, NAME_MOST = 128, TIMEOUT_MOST = 86400000, IN_FLIGHT_MOST = 10000 };
+enum {
+	WORD_MOST = 48,
+	NAME_MOST = 128,
+	TIMEOUT_MOST = 86400000,
+	IN_FLIGHT_MOST = 10000,
+	WINDOW_MOST = 100000,
+	READ_BATCH_MOST = 4096,
+};
 
 struct line {
 	struct client *client;
@@ -154,15 +174,22 @@ static bool text(struct line *l, enum member m, char *to, size_t least, size_t m
 	return suits || refuse_member(l, m);
 }
 
+/* Integer member M where it is given, else STANDARD. False, and refused, where it is not within LEAST and MOST. */
+static bool integer(struct line *l, enum member m, int64_t standard, int64_t least, int64_t most, int64_t *value)
+{
+	*value = standard;
+	if (!given(l, m) ||
+	    (json_int64_get(l->doc, l->value[m], value) && *value >= least && *value <= most))
+		return true;
+	return refuse_member(l, m);
+}
+
 static bool timeout(struct line *l, uint64_t *ms)
 {
 	int64_t value;
 
-	*ms = l->client->local->settings.operation_timeout;
-	if (!given(l, M_TIMEOUT_MS))
-		return true;
-	if (!json_int64_get(l->doc, l->value[M_TIMEOUT_MS], &value) || value < 1 || value > TIMEOUT_MOST)
-		return refuse_member(l, M_TIMEOUT_MS);
+	if (!integer(l, M_TIMEOUT_MS, l->client->local->settings.operation_timeout, 1, TIMEOUT_MOST, &value))
+		return false;
 	*ms = (uint64_t)value;
 	return true;
 }
@@ -343,38 +370,155 @@ static bool kept_text(struct line *l, enum member m, size_t least, const char **
 	return strlen(*kept) == len || refuse_member(l, m);
 }
 
-static bool subscribe_mode(struct line *l)
+/* Which members go with which mode. */
+struct mode_row {
+	const char *name;
+	uint32_t takes;
+};
+
+#define BIT(m) (1u << (m))
+
+static const struct mode_row modes[] = {
+	[READER_LIVE] = { "live", BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) },
+	[READER_CATCHUP] = { "catchup", BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) | BIT(M_FROM) |
+						BIT(M_READ_BATCH) | BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) },
+	[READER_PERSISTENT] = { "persistent", BIT(M_GROUP) | BIT(M_IN_FLIGHT) },
+};
+
+/* The members that only some modes take. */
+enum { OF_MODES = BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) | BIT(M_FROM) |
+				 BIT(M_READ_BATCH) | BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) | BIT(M_GROUP) |
+				 BIT(M_IN_FLIGHT) };
+
+/* The mode that is given, or else the one that the other members tell (PROTOCOL, section 3). */
+static bool subscribe_mode(struct line *l, enum reader_mode *mode)
 {
-	static const char *const words[] = { "live", "persistent", NULL };
-	int mode = given(l, M_GROUP);
+	static const char *const words[] = { "live", "catchup", "persistent", NULL };
+	int i = given(l, M_GROUP) ? READER_PERSISTENT : given(l, M_FROM) ? READER_CATCHUP : READER_LIVE;
 
 	if (given(l, M_MODE))
-		mode = word(l, M_MODE, words);
-	if (mode < 0)
+		i = word(l, M_MODE, words);
+	if (i < 0)
 		return refuse_member(l, M_MODE);
-	if (mode == 1 && !given(l, M_GROUP))
+	*mode = (enum reader_mode)i;
+	for (int m = 0; m < MEMBER_COUNT; m++) {
+		if (given(l, (enum member)m) && (OF_MODES & ~modes[i].takes & BIT(m)) != 0) {
+			refuse(l, ERROR_BAD_REQUEST, "%s is not for subscriptions of mode \"%s\"", members[m].name,
+			       modes[i].name);
+			return false;
+		}
+	}
+	if (*mode == READER_PERSISTENT && !given(l, M_GROUP)) {
 		refuse(l, ERROR_BAD_REQUEST, "a persistent subscription needs group");
-	else if (mode == 0 && given(l, M_GROUP))
-		refuse(l, ERROR_BAD_REQUEST, "a live subscription takes no group");
-	else if (mode == 0 && given(l, M_IN_FLIGHT))
-		refuse(l, ERROR_BAD_REQUEST, "in_flight is for persistent subscriptions alone");
-	else if (mode == 1 && given(l, M_RESOLVE_LINK_TOS))
-		refuse(l, ERROR_BAD_REQUEST,
-		       "resolve_link_tos of a persistent subscription is a setting of its group");
-	else
-		return true;
-	return false;
+		return false;
+	}
+	return true;
 }
 
-static bool in_flight(struct line *l, int32_t *n)
+/* A position of the log of all streams. */
+static bool position(struct line *l, uint32_t object, struct place *place)
 {
-	int64_t value = 10;
+	const struct json_doc *doc = l->doc;
+	uint32_t end = doc->tokens[object].next;
+	bool commit = false, prepare = false;
 
-	if (given(l, M_IN_FLIGHT) && (!json_int64_get(l->doc, l->value[M_IN_FLIGHT], &value) || value < 1 ||
-				      value > IN_FLIGHT_MOST))
-		return refuse_member(l, M_IN_FLIGHT);
-	*n = (int32_t)value;
+	if (doc->tokens[object].kind != JSON_OBJECT)
+		return false;
+	for (uint32_t i = object + 1; i < end; i = doc->tokens[i + 1].next) {
+		bool *seen = json_string_is(doc, i, "commit", 6)  ? &commit :
+			     json_string_is(doc, i, "prepare", 7) ? &prepare :
+								    NULL;
+		int64_t *value = seen == &commit ? &place->commit : &place->prepare;
+
+		if (seen == NULL || *seen || doc->tokens[i + 1].kind != JSON_NUMBER ||
+		    !json_int64_get(doc, i + 1, value) || *value < 0)
+			return false;
+		*seen = true;
+	}
+	return commit && prepare;
+}
+
+static bool from(struct line *l, struct subscribe_arguments *a)
+{
+	uint32_t t = l->value[M_FROM];
+	int64_t number = 0;
+
+	if (!given(l, M_FROM) || json_string_is(l->doc, t, "start", 5))
+		return true;
+	a->from_end = token(l, M_FROM)->kind == JSON_STRING && json_string_is(l->doc, t, "end", 3);
+	if (a->from_end)
+		return true;
+	if (a->stream[0] == '\0')
+		return position(l, t, &a->from) || refuse_member(l, M_FROM);
+	if (token(l, M_FROM)->kind != JSON_NUMBER || !json_int64_get(l->doc, t, &number) || number < 0 ||
+	    number == INT64_MAX)
+		return refuse_member(l, M_FROM);
+	a->from.commit = number;
 	return true;
+}
+
+/* The filter is encoded into l->text, which has room for it and does not move. */
+static bool filter(struct line *l, struct subscribe_arguments *a)
+{
+	size_t before = buffer_len(&l->text);
+	char fault[512];
+
+	if (!given(l, M_FILTER))
+		return true;
+	if (a->stream[0] != '\0') {
+		refuse(l, ERROR_BAD_REQUEST, "filter is for all streams alone");
+		return false;
+	}
+	if (!reader_filter(l->doc, l->value[M_FILTER], &l->text, fault, sizeof(fault))) {
+		refuse(l, ERROR_BAD_REQUEST, "%s", fault);
+		return false;
+	}
+	a->filter = (struct span){ buffer_at(&l->text) + before, buffer_len(&l->text) - before };
+	return true;
+}
+
+static bool numbers(struct line *l, struct subscribe_arguments *a)
+{
+	int64_t window = 0, batch = 0;
+
+	if (a->mode == READER_PERSISTENT ? !integer(l, M_IN_FLIGHT, 10, 1, IN_FLIGHT_MOST, &window) :
+					   !integer(l, M_WINDOW, 0, 0, WINDOW_MOST, &window))
+		return false;
+	if (!integer(l, M_READ_BATCH, 500, 1, READ_BATCH_MOST, &batch))
+		return false;
+	if (given(l, M_REQUIRE_MASTER) && given(l, M_REQUIRE_LEADER)) {
+		refuse(l, ERROR_BAD_REQUEST, "require_master and require_leader are the same, one alone may be given");
+		return false;
+	}
+	a->window = (int32_t)window;
+	a->read_batch = (int32_t)batch;
+	a->require_master = l->client->local->bridge->settings.require_master;
+	if (given(l, M_REQUIRE_MASTER))
+		a->require_master = token(l, M_REQUIRE_MASTER)->kind == JSON_TRUE;
+	if (given(l, M_REQUIRE_LEADER))
+		a->require_master = token(l, M_REQUIRE_LEADER)->kind == JSON_TRUE;
+	if (given(l, M_RESOLVE_LINK_TOS))
+		a->resolve_link_tos = token(l, M_RESOLVE_LINK_TOS)->kind == JSON_TRUE;
+	return true;
+}
+
+/* Everything but the credentials. NAME is where the name of the subscription goes. */
+static bool subscribe_arguments(struct line *l, struct subscribe_arguments *a, char name[NAME_MOST + 1])
+{
+	if (!subscribe_mode(l, &a->mode) || !kept_text(l, M_STREAM, 0, &a->stream) ||
+	    (given(l, M_GROUP) && !kept_text(l, M_GROUP, 1, &a->group)) ||
+	    (given(l, M_SUB) && !text(l, M_SUB, name, 1, NAME_MOST)) || !numbers(l, a) ||
+	    !payload_mode(l, &a->payload) || !timeout(l, &a->timeout_ms))
+		return false;
+	a->name = given(l, M_SUB) ? name : NULL;
+	if (strcmp(a->stream, "$all") == 0)
+		a->stream = "";
+	if (a->mode == READER_PERSISTENT && a->stream[0] == '\0') {
+		refuse(l, ERROR_BAD_REQUEST,
+		       "stream must be the name of a stream: the store has no groups on all streams over TCP");
+		return false;
+	}
+	return from(l, a) && filter(l, a);
 }
 
 static void take_subscribe(struct line *l)
@@ -383,26 +527,13 @@ static void take_subscribe(struct line *l)
 	struct credentials who;
 	char name[NAME_MOST + 1];
 
-	/* No text is longer than its token: with this room the buffer does not move under the texts kept in it. */
+	/* No text, nor what is made of it, is longer than its token: with this room the buffer does not move under what it holds. */
 	if (buffer_room(&l->text, (size_t)l->doc->tokens[0].len * 2 + 64) == NULL) {
 		refuse(l, ERROR_LIMIT_EXCEEDED, "the request is too long");
 		return;
 	}
-	if (!subscribe_mode(l) || !kept_text(l, M_STREAM, 0, &a.stream) ||
-	    (given(l, M_GROUP) && !kept_text(l, M_GROUP, 1, &a.group)) ||
-	    (given(l, M_SUB) && !text(l, M_SUB, name, 1, NAME_MOST)) || !in_flight(l, &a.in_flight) ||
-	    !payload_mode(l, &a.payload) || !timeout(l, &a.timeout_ms) || !credentials(l, &who, &a.who))
+	if (!subscribe_arguments(l, &a, name) || !credentials(l, &who, &a.who))
 		return;
-	if (strcmp(a.stream, "$all") == 0)
-		a.stream = "";
-	if (a.group != NULL && a.stream[0] == '\0') {
-		refuse(l, ERROR_BAD_REQUEST,
-		       "stream must be the name of a stream: the store has no groups on all streams over TCP");
-		return;
-	}
-	a.name = given(l, M_SUB) ? name : NULL;
-	if (given(l, M_RESOLVE_LINK_TOS))
-		a.resolve_link_tos = token(l, M_RESOLVE_LINK_TOS)->kind == JSON_TRUE;
 	reader_subscribe(&l->client->session, &l->id, &a);
 	if (a.who != NULL)
 		mem_wipe(&who, sizeof(who));
@@ -463,8 +594,6 @@ static void take_nack(struct line *l)
 	acknowledge(l, &a);
 }
 
-#define BIT(m) (1u << (m))
-
 static const struct op ops[] = {
 	{ "execute",
 	  BIT(M_MESSAGE) | BIT(M_BODY) | BIT(M_CORRELATION_ID) | BIT(M_PAYLOAD) | BIT(M_TIMEOUT_MS) |
@@ -474,8 +603,7 @@ static const struct op ops[] = {
 	{ "nack", BIT(M_SUB) | BIT(M_EVENTS) | BIT(M_UP_TO) | BIT(M_ACTION) | BIT(M_REASON), BIT(M_SUB),
 	  take_nack },
 	{ "subscribe",
-	  BIT(M_STREAM) | BIT(M_MODE) | BIT(M_SUB) | BIT(M_RESOLVE_LINK_TOS) | BIT(M_GROUP) | BIT(M_IN_FLIGHT) |
-		  BIT(M_PAYLOAD) | BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS),
+	  BIT(M_STREAM) | BIT(M_MODE) | BIT(M_SUB) | OF_MODES | BIT(M_PAYLOAD) | BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS),
 	  BIT(M_STREAM), take_subscribe },
 	{ "unsubscribe", BIT(M_SUB) | BIT(M_TIMEOUT_MS), BIT(M_SUB), take_unsubscribe },
 	{ "ping", BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS), 0, take_ping },
@@ -538,6 +666,8 @@ static bool has_type(const struct line *l, enum member m, uint32_t value)
 		return t->kind == JSON_TRUE || t->kind == JSON_FALSE;
 	case T_OBJECT:
 		return t->kind == JSON_OBJECT;
+	case T_ANY:
+		return true;
 	case T_UUID:
 		return is_uuid(l->doc, value);
 	case T_UUIDS:

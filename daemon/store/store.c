@@ -10,6 +10,30 @@
 
 enum { NOT_READY_PAUSE = 200 }; /* milliseconds until the store is asked again */
 
+void store_watch(struct store *store, struct watcher *w)
+{
+	link_init(&w->link);
+	list_append(&store->watchers, &w->link);
+}
+
+void store_unwatch(struct watcher *w)
+{
+	list_remove(&w->link);
+}
+
+/* Watchers may leave from inside their call, themselves alone. */
+static void tell_watchers(struct store *store, bool ready)
+{
+	struct link *l = list_first(&store->watchers);
+
+	while (l != NULL) {
+		struct watcher *w = CONTAINER(l, struct watcher, link);
+
+		l = list_next(&store->watchers, l);
+		(ready ? w->ready : w->lost)(w);
+	}
+}
+
 /* Subscriptions are re-made first, then what waits is sent. */
 static void send_all(struct store *store)
 {
@@ -23,7 +47,9 @@ static void on_ready(void *arg)
 
 	loop_clear_deadline(store->loop, &store->pause);
 	store->changed(store->arg, true);
-	send_all(store);
+	subscriptions_send(store);
+	tell_watchers(store, true);
+	operations_send(store);
 }
 
 static void on_pause_over(void *arg)
@@ -38,6 +64,7 @@ static void on_lost(void *arg, const char *reason)
 	store->counters.losses++;
 	loop_clear_deadline(store->loop, &store->pause);
 	subscriptions_lost(store, reason);
+	tell_watchers(store, false);
 	operations_lost(store);
 	store->changed(store->arg, false);
 }
@@ -83,6 +110,7 @@ struct store *store_new(struct loop *loop, const struct store_settings *settings
 	link_init(&store->in_flight);
 	link_init(&store->subscriptions);
 	link_init(&store->lives);
+	link_init(&store->watchers);
 	deadline_init(&store->pause, on_pause_over, store);
 	store->connection = connection_new(loop, &settings->connection, &connection_events, store);
 	return store;

@@ -37,6 +37,7 @@ struct store {
 	struct link in_flight;         /* operations sent and not answered, in the same order */
 	struct link subscriptions;     /* in the order they were asked for */
 	struct link lives;             /* the live subscriptions that listeners share */
+	struct link watchers;          /* in the order they came */
 	struct deadline pause;         /* while set, nothing that waits is sent: the store was not ready, or busy */
 	uint64_t sequence;             /* of the last operation begun */
 	uint32_t operation_count;      /* on both lists */
@@ -48,6 +49,18 @@ struct store {
 	void (*changed)(void *arg, bool ready); /* the connection became ready, or was lost */
 	void *arg;
 };
+
+/* Who wants to know when the connection comes and goes. */
+struct watcher {
+	struct link link;
+	void (*ready)(struct watcher *w);
+	void (*lost)(struct watcher *w);
+};
+
+void store_watch(struct store *store, struct watcher *w);
+
+/* Harmless where it does not watch. W has been initialised by store_watch(). */
+void store_unwatch(struct watcher *w);
 
 /* What stands behind a correlation id. */
 struct conversation {

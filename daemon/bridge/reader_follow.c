@@ -1,0 +1,268 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "bridge/json_to_message.h"
+#include "bridge/reader_parts.h"
+#include "eventstore.pb-c.h"
+
+enum { KEEP_RENDERING = 64 * 1024 };
+
+static struct reader *reader_of(struct catchup *c)
+{
+	return CONTAINER(c, struct reader, catchup);
+}
+
+static bool room(struct catchup *c)
+{
+	struct reader *r = reader_of(c);
+
+	if (!session_has_room(r->session))
+		return false;
+	return r->window == 0 || r->outstanding.count < (uint32_t)r->window;
+}
+
+/* Pushes ----------------------------------------------------------------------------------------- */
+
+/* What is the same in the pushes of all readers of one live event. */
+static const struct buffer *render(struct reader *r, const struct resolved_event *event, uint64_t serial)
+{
+	struct bridge *bridge = r->session->bridge;
+	struct rendering *made = &bridge->renderings[r->render.payload];
+
+	if (made->serial != serial) {
+		buffer_consume(&made->text, buffer_len(&made->text));
+		buffer_shrink(&made->text, KEEP_RENDERING);
+		resolved_event_to_json(event, &r->render, &made->text);
+		made->serial = serial;
+		bridge->rendered++;
+	}
+	return &made->text;
+}
+
+static void push_event(struct reader *r, const struct resolved_event *event, uint64_t serial)
+{
+	struct buffer *out = reader_push(r, "event");
+	const struct buffer *text;
+	char id[GUID_TEXT];
+
+	if (r->window > 0) {
+		guid_format(&original_event(event)->id, id);
+		buffer_add_text(out, ",\"ack_id\":\"");
+		buffer_add(out, id, GUID_TEXT);
+		buffer_add_byte(out, '"');
+	}
+	if (serial == 0) {
+		resolved_event_to_json(event, &r->render, out);
+	} else {
+		text = render(r, event, serial);
+		buffer_add_byte(out, ',');
+		buffer_add(out, buffer_at(text), buffer_len(text));
+		out->failed |= text->failed; /* half a line must not go out */
+	}
+	reader_push_end(r);
+}
+
+static void on_event(struct catchup *c, const struct resolved_event *event, struct place place, uint64_t serial)
+{
+	struct reader *r = reader_of(c);
+
+	reader_count(r, place);
+	if (r->window > 0)
+		outstanding_add(&r->outstanding, &original_event(event)->id, place);
+	push_event(r, event, serial);
+}
+
+/* The delivery at PLACE, or NULL where it was acknowledged meanwhile. */
+static struct delivery *delivery_at(struct reader *r, struct place place)
+{
+	const struct link *order = &r->outstanding.order;
+
+	for (struct link *l = list_first(order); l != NULL; l = list_next(order, l)) {
+		struct delivery *d = CONTAINER(l, struct delivery, link);
+
+		if (place_compare(d->place, place) == 0)
+			return d;
+	}
+	return NULL;
+}
+
+/* What the store does not have any more needs no acknowledgement. */
+static void on_redelivered(struct catchup *c, const struct resolved_event *event, struct place place)
+{
+	struct reader *r = reader_of(c);
+	struct delivery *d = delivery_at(r, place);
+
+	if (d == NULL)
+		return;
+	if (event == NULL)
+		outstanding_remove(&r->outstanding, outstanding_find(&r->outstanding, &d->node.id));
+	else
+		push_event(r, event, 0);
+}
+
+static void on_begun(struct catchup *c, int64_t last)
+{
+	struct reader *r = reader_of(c);
+
+	reader_accepted(r, r->stream[0] != '\0', last);
+}
+
+static void on_caught_up(struct catchup *c, int64_t last, struct place position)
+{
+	struct reader *r = reader_of(c);
+	struct buffer *out;
+
+	if (r->mode == READER_LIVE)
+		return;
+	out = reader_push(r, "caught_up");
+	if (r->stream[0] != '\0') {
+		json_key(out, "last_event_number");
+		json_int(out, last);
+	} else {
+		buffer_add_text(out, ",\"position\":{\"commit\":");
+		json_int(out, position.commit);
+		buffer_add_text(out, ",\"prepare\":");
+		json_int(out, position.prepare);
+		buffer_add_byte(out, '}');
+	}
+	reader_push_end(r);
+}
+
+static void push_deleted(struct reader *r, bool hard)
+{
+	struct buffer *out = reader_push(r, "stream_deleted");
+
+	json_key(out, "hard");
+	json_bool(out, hard);
+	reader_push_end(r);
+}
+
+static void on_soft_deleted(struct catchup *c)
+{
+	push_deleted(reader_of(c), false);
+}
+
+static void on_lost(struct catchup *c)
+{
+	reader_push_interrupted(reader_of(c), "connection_lost");
+}
+
+static void on_resumed(struct catchup *c, bool gap)
+{
+	reader_push_resumed(reader_of(c), gap);
+}
+
+static void on_ended(struct catchup *c, enum catchup_end why, const struct package *package)
+{
+	struct reader *r = reader_of(c);
+
+	switch (why) {
+	case CATCHUP_REFUSED_ACCESS:
+		reader_drop(r, ERROR_ACCESS_DENIED, "access_denied", "the store denies access to this stream");
+		break;
+	case CATCHUP_REFUSED_LOGIN:
+		reader_drop_with_text(r, ERROR_NOT_AUTHENTICATED,
+				      "the store does not know this user and password", package);
+		break;
+	case CATCHUP_REFUSED_REQUEST:
+		reader_drop_with_text(r, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request",
+				      package);
+		break;
+	case CATCHUP_REFUSED_NODE:
+		reader_drop(r, ERROR_NOT_HANDLED, "not_handled",
+			    "this node of the store does not serve subscriptions");
+		break;
+	case CATCHUP_BROKEN:
+		reader_drop(r, ERROR_PROTOCOL_ERROR, "protocol_error",
+			    "the store sent a package that has no place in a subscription");
+		break;
+	case CATCHUP_TOO_LARGE:
+		reader_drop(r, ERROR_LIMIT_EXCEEDED, "limit_exceeded", "there is no memory for a page of events");
+		break;
+	case CATCHUP_STREAM_DELETED:
+		push_deleted(r, true);
+		reader_drop(r, ERROR_STREAM_DELETED, "stream_deleted", "the stream is deleted");
+		break;
+	case CATCHUP_FAILED:
+		reader_drop(r, ERROR_SERVER_ERROR, "server_error", "the store could not read the events");
+		break;
+	}
+}
+
+static void on_left(struct catchup *c)
+{
+	reader_left(reader_of(c));
+}
+
+static const struct catchup_events catchup_events = {
+	.room = room,
+	.begun = on_begun,
+	.event = on_event,
+	.redelivered = on_redelivered,
+	.caught_up = on_caught_up,
+	.soft_deleted = on_soft_deleted,
+	.lost = on_lost,
+	.resumed = on_resumed,
+	.ended = on_ended,
+	.left = on_left,
+};
+
+/* Life ------------------------------------------------------------------------------------------- */
+
+bool reader_filter(const struct json_doc *doc, uint32_t object, struct buffer *out, char *fault, size_t fault_size)
+{
+	char text[FAULT_TEXT];
+
+	if (json_to_part(&es__filter__descriptor, doc, object, "filter", out, text))
+		return true;
+	snprintf(fault, fault_size, "%s", text);
+	return false;
+}
+
+void follow_begin(struct reader *r, const struct subscribe_arguments *a)
+{
+	struct catchup *c = &r->catchup;
+
+	buffer_add(&r->filter, a->filter.at, a->filter.len);
+	c->events = &catchup_events;
+	c->key.stream = r->stream;
+	c->key.resolve_link_tos = a->resolve_link_tos;
+	c->key.filter = (struct span){ buffer_at(&r->filter), buffer_len(&r->filter) };
+	if (a->who != NULL)
+		c->key.credentials = *a->who;
+	c->from_end = r->mode == READER_LIVE || a->from_end;
+	/* Who asks for no window wants what is new; who does must not lose any. */
+	c->follows = r->mode == READER_LIVE && r->window == 0;
+	c->next = a->from;
+	c->batch = a->read_batch;
+	c->require_master = a->require_master;
+	c->timeout_ms = r->session->bridge->settings.operation_timeout;
+	catchup_start(c, r->session->bridge->store);
+}
+
+bool follow_leave(struct reader *r)
+{
+	return catchup_leave(&r->catchup);
+}
+
+void follow_end(struct reader *r)
+{
+	catchup_stop(&r->catchup);
+}
+
+const char *follow_state(const struct reader *r)
+{
+	static const char *const states[] = {
+		[CATCHUP_IDLE] = "leaving",    [CATCHUP_BEHIND] = "waiting_for_reader",
+		[CATCHUP_READING] = "reading", [CATCHUP_GIVING] = "waiting_for_reader",
+		[CATCHUP_JOINING] = "joining", [CATCHUP_LIVE] = "active",
+		[CATCHUP_LOST] = "waiting",
+	};
+
+	return states[r->catchup.state];
+}
+
+bool follow_is_asked(const struct reader *r)
+{
+	return r->catchup.read.state == OPERATION_IN_FLIGHT || live_state(&r->catchup.listener) >= SUBSCRIPTION_ASKED;
+}

@@ -1,0 +1,207 @@
+#include <string.h>
+
+#include "bridge/reader_parts.h"
+#include "store/wire_write.h"
+
+enum { ASK_AGAIN = 100 }; /* milliseconds until a dropped subscription is asked for again */
+
+/* Sends what was acknowledged in this turn, in one package. */
+static void on_flush(void *arg)
+{
+	struct reader *r = arg;
+	struct span name = { buffer_at(&r->group_id), buffer_len(&r->group_id) };
+
+	job_cancel(&r->flush);
+	if (buffer_len(&r->acks) == 0)
+		return;
+	subscription_ack(&r->subscription, name, (const struct guid *)(const void *)buffer_at(&r->acks),
+			 buffer_len(&r->acks) / GUID_BYTES);
+	buffer_consume(&r->acks, buffer_len(&r->acks));
+}
+
+void group_flush(struct reader *r)
+{
+	on_flush(r);
+}
+
+/* Hands what is outstanding back to the group, so that another consumer gets it at once. */
+void group_give_back(struct reader *r)
+{
+	static const char reason[] = "the consumer has gone";
+	struct span name = { buffer_at(&r->group_id), buffer_len(&r->group_id) };
+	struct buffer ids = { .limit = 0 };
+	struct delivery *d;
+
+	group_flush(r);
+	while ((d = outstanding_first(&r->outstanding)) != NULL) {
+		buffer_add(&ids, d->node.id.bytes, GUID_BYTES);
+		outstanding_remove(&r->outstanding, d);
+	}
+	subscription_nack(&r->subscription, name, (const struct guid *)(const void *)buffer_at(&ids),
+			  buffer_len(&ids) / GUID_BYTES, NACK_RETRY, reason, sizeof(reason) - 1);
+	buffer_free(&ids);
+}
+
+/* What the store says ---------------------------------------------------------------------------- */
+
+static void on_confirmed(void *arg, const struct subscription_confirmed *confirmed)
+{
+	struct reader *r = arg;
+
+	buffer_consume(&r->group_id, buffer_len(&r->group_id));
+	buffer_add(&r->group_id, confirmed->id.at, confirmed->id.len);
+	reader_push_resumed(r, false);
+	reader_accepted(r, confirmed->numbered, confirmed->last_event_number);
+}
+
+static void on_event(void *arg, const struct resolved_event *event, int32_t retries)
+{
+	struct reader *r = arg;
+	const struct event_record *original = original_event(event);
+	char id[GUID_TEXT];
+	struct buffer *out;
+
+	reader_count(r, (struct place){ original->number, 0 });
+	outstanding_move(&r->outstanding, &original->id);
+	out = reader_push(r, "event");
+	guid_format(&original->id, id);
+	buffer_add_text(out, ",\"ack_id\":\"");
+	buffer_add(out, id, GUID_TEXT);
+	/* Servers that leave zeros out do not send a count of 0. */
+	buffer_add_text(out, "\",\"retry_count\":");
+	json_int(out, retries < 0 ? 0 : retries);
+	resolved_event_to_json(event, &r->render, out);
+	reader_push_end(r);
+}
+
+/* What was delivered over a connection that is gone can no longer be acknowledged: the store delivers it again. */
+static void forget_deliveries(struct reader *r)
+{
+	outstanding_clear(&r->outstanding);
+	buffer_consume(&r->acks, buffer_len(&r->acks));
+	job_cancel(&r->flush);
+}
+
+/* The connection went. */
+static void on_lost(void *arg, const char *reason)
+{
+	struct reader *r = arg;
+
+	(void)reason;
+	forget_deliveries(r);
+	reader_push_interrupted(r, "connection_lost");
+}
+
+/* The group was deleted or updated, or the server goes down: asking again tells which. */
+static void on_unasked_drop(struct reader *r)
+{
+	forget_deliveries(r);
+	if (!r->is_subscribing)
+		reader_push_interrupted(r, "group_changed");
+	loop_set_deadline(r->session->bridge->loop, &r->again, ASK_AGAIN);
+}
+
+static void on_again(void *arg)
+{
+	struct reader *r = arg;
+
+	subscription_start(&r->subscription, r->session->bridge->store);
+}
+
+static void on_ended(void *arg, enum subscription_end why, const struct package *package)
+{
+	struct reader *r = arg;
+
+	if (r->is_leaving && !r->is_subscribing) {
+		reader_left(r);
+		return;
+	}
+	switch (why) {
+	case SUBSCRIPTION_UNSUBSCRIBED:
+		on_unasked_drop(r);
+		break;
+	case SUBSCRIPTION_ACCESS_DENIED:
+		reader_drop(r, ERROR_ACCESS_DENIED, "access_denied", "the store denies access to this stream");
+		break;
+	case SUBSCRIPTION_NOT_FOUND:
+	case SUBSCRIPTION_DELETED:
+		reader_drop(r, ERROR_NOT_FOUND, "persistent_subscription_deleted",
+			    "the store has no such group on this stream");
+		break;
+	case SUBSCRIPTION_TOO_MANY:
+		reader_drop(r, ERROR_SUBSCRIBER_MAX_COUNT_REACHED, "subscriber_max_count_reached",
+			    "the group has as many subscribers as it takes");
+		break;
+	case SUBSCRIPTION_BAD_REQUEST:
+		reader_drop_with_text(r, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request",
+				      package);
+		break;
+	case SUBSCRIPTION_NOT_AUTHENTICATED:
+		reader_drop_with_text(r, ERROR_NOT_AUTHENTICATED,
+				      "the store does not know this user and password", package);
+		break;
+	case SUBSCRIPTION_NOT_HANDLED:
+		reader_drop(r, ERROR_NOT_HANDLED, "not_handled",
+			    "this node of the store does not serve subscriptions");
+		break;
+	case SUBSCRIPTION_UNEXPECTED:
+		reader_drop(r, ERROR_PROTOCOL_ERROR, "protocol_error",
+			    "the store sent a package that has no place in a subscription");
+		break;
+	}
+}
+
+static const struct subscription_events subscription_events = {
+	.confirmed = on_confirmed,
+	.event = on_event,
+	.lost = on_lost,
+	.ended = on_ended,
+};
+
+/* Life ------------------------------------------------------------------------------------------- */
+
+void group_begin(struct reader *r, const struct subscribe_arguments *a)
+{
+	struct buffer *b = &r->subscription.request;
+
+	job_init(&r->flush, on_flush, r);
+	deadline_init(&r->again, on_again, r);
+	r->subscription.kind = SUBSCRIPTION_PERSISTENT;
+	r->subscription.events = &subscription_events;
+	r->subscription.arg = r;
+	if (a->who != NULL)
+		r->subscription.credentials = *a->who;
+	wire_bytes(b, 1, r->group, strlen(r->group));
+	wire_bytes(b, 2, r->stream, strlen(r->stream));
+	wire_int(b, 3, r->window);
+	subscription_start(&r->subscription, r->session->bridge->store);
+}
+
+bool group_leave(struct reader *r)
+{
+	group_flush(r);
+	return subscription_leave(&r->subscription);
+}
+
+void group_end(struct reader *r)
+{
+	group_flush(r);
+	subscription_cancel(&r->subscription);
+	loop_clear_deadline(r->session->bridge->loop, &r->again);
+}
+
+const char *group_state(const struct reader *r)
+{
+	static const char *const states[] = {
+		[SUBSCRIPTION_IDLE] = "interrupted",	[SUBSCRIPTION_WAITING] = "waiting",
+		[SUBSCRIPTION_ASKED] = "subscribing",	[SUBSCRIPTION_CONFIRMED] = "active",
+		[SUBSCRIPTION_LEAVING] = "leaving",
+	};
+
+	return states[r->subscription.state];
+}
+
+bool group_is_asked(const struct reader *r)
+{
+	return r->subscription.state >= SUBSCRIPTION_ASKED;
+}

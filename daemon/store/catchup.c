@@ -1,0 +1,641 @@
+#include "store/catchup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/command.h"
+#include "store/wire_write.h"
+
+enum {
+	PASSED_MOST = 1000,  /* live events let pass for want of room, until the live subscription is left */
+	RETRY = 100,         /* milliseconds until a read that failed is tried again */
+	KEEP_PAGE = 64 * 1024,
+};
+
+/* The number of the event that ends a hard-deleted stream. */
+#define DELETED INT64_MAX
+
+/* What a read says of itself, whichever the message. */
+enum page_result { PAGE_SUCCESS, PAGE_NO_STREAM, PAGE_DELETED, PAGE_ACCESS_DENIED, PAGE_ERROR };
+
+/*
+ * The messages that pages come in: the numbers of their fields, and the meaning of their results (0: the message has no such field).
+ */
+struct page_kind {
+	uint8_t request;
+	uint8_t answer;
+	uint8_t other_answer;
+	uint32_t events, next_commit, next_prepare, last, end, result;
+	enum page_result results[6];
+};
+
+enum { KIND_STREAM, KIND_ALL, KIND_FILTERED };
+
+static const struct page_kind kinds[] = {
+	[KIND_STREAM] = { CMD_READ_STREAM_EVENTS_FORWARD, CMD_READ_STREAM_EVENTS_FORWARD_COMPLETED, 0, 1, 3, 0, 4, 5,
+			  2,
+			  { PAGE_SUCCESS, PAGE_NO_STREAM, PAGE_DELETED, PAGE_ERROR, PAGE_ERROR,
+			    PAGE_ACCESS_DENIED } },
+	[KIND_ALL] = { CMD_READ_ALL_EVENTS_FORWARD, CMD_READ_ALL_EVENTS_FORWARD_COMPLETED, 0, 3, 4, 5, 0, 0, 6,
+		       { PAGE_SUCCESS, PAGE_ERROR, PAGE_ERROR, PAGE_ACCESS_DENIED, PAGE_ERROR, PAGE_ERROR } },
+	/* 20.10 answers a filtered read that it denies with the other message (WIRE 7.8), of the same results. */
+	[KIND_FILTERED] = { CMD_FILTERED_READ_ALL_EVENTS_FORWARD, CMD_FILTERED_READ_ALL_EVENTS_FORWARD_COMPLETED,
+			    CMD_READ_ALL_EVENTS_FORWARD_COMPLETED, 3, 4, 5, 0, 6, 7,
+			    { PAGE_SUCCESS, PAGE_ERROR, PAGE_ERROR, PAGE_ACCESS_DENIED, PAGE_ERROR,
+			      PAGE_ERROR } },
+};
+
+struct redelivery {
+	struct link link;
+	struct place place;
+};
+
+static bool of_one_stream(const struct catchup *c)
+{
+	return c->key.stream[0] != '\0';
+}
+
+static const struct page_kind *kind_of(const struct catchup *c)
+{
+	return &kinds[of_one_stream(c) ? KIND_STREAM : c->key.filter.len > 0 ? KIND_FILTERED : KIND_ALL];
+}
+
+/* The one place where the state changes. */
+static void set_state(struct catchup *c, enum catchup_state state)
+{
+	c->state = state;
+}
+
+static void quiet(struct catchup *c)
+{
+	struct link *l;
+
+	if (c->state == CATCHUP_IDLE)
+		return;
+	set_state(c, CATCHUP_IDLE);
+	operation_cancel(&c->read);
+	store_unwatch(&c->watcher);
+	loop_clear_deadline(c->store->loop, &c->retry);
+	job_cancel(&c->give);
+	buffer_free(&c->read.frame);
+	buffer_free(&c->page);
+	while ((l = list_first(&c->redeliveries)) != NULL) {
+		list_remove(l);
+		free(CONTAINER(l, struct redelivery, link));
+	}
+}
+
+void catchup_stop(struct catchup *c)
+{
+	quiet(c);
+	live_leave(&c->listener);
+}
+
+bool catchup_leave(struct catchup *c)
+{
+	quiet(c);
+	c->leaving = live_leave_politely(&c->listener);
+	return c->leaving;
+}
+
+/* The bytes of PACKAGE stay what they are: they are the connection's. */
+static void end(struct catchup *c, enum catchup_end why, const struct package *package)
+{
+	catchup_stop(c);
+	c->events->ended(c, why, package);
+}
+
+/* Reading ---------------------------------------------------------------------------------------- */
+
+static void write_read(struct catchup *c, struct buffer *b, struct place from, int32_t count)
+{
+	uint32_t field = 3;
+
+	if (of_one_stream(c)) {
+		wire_bytes(b, 1, c->key.stream, strlen(c->key.stream));
+		wire_int(b, 2, from.commit);
+	} else {
+		wire_int(b, 1, from.commit);
+		wire_int(b, 2, from.prepare);
+	}
+	wire_int(b, field++, count);
+	if (c->key.filter.len > 0)
+		wire_int(b, field++, c->batch); /* max_search_window: events looked at for one page */
+	wire_int(b, field++, c->key.resolve_link_tos);
+	wire_int(b, field++, c->require_master);
+	if (c->key.filter.len > 0)
+		wire_bytes(b, field, c->key.filter.at, c->key.filter.len);
+}
+
+/* False where the store has no place for one more operation: it is tried again. */
+static bool send_read(struct catchup *c, struct place from, int32_t count)
+{
+	const struct page_kind *kind = kind_of(c);
+	struct guid id;
+	size_t began;
+
+	buffer_consume(&c->read.frame, buffer_len(&c->read.frame));
+	guid_make(&id);
+	c->read.command = kind->request;
+	c->read.answer = kind->answer;
+	c->read.other_answer = kind->other_answer;
+	c->read.repeatable = true;
+	began = frame_begin(&c->read.frame, kind->request, &id, &c->key.credentials);
+	write_read(c, &c->read.frame, from, count);
+	if (frame_end(&c->read.frame, began) && operation_start(&c->read, &id, c->timeout_ms))
+		return true;
+	loop_set_deadline(c->store->loop, &c->retry, RETRY);
+	return false;
+}
+
+static void read_page(struct catchup *c)
+{
+	c->read_is_late = c->listener.begun;
+	c->redelivering = false;
+	if (send_read(c, c->next, c->batch_now))
+		set_state(c, CATCHUP_READING);
+}
+
+static void read_again(struct catchup *c)
+{
+	const struct link *l = list_first(&c->redeliveries);
+
+	c->redelivering = true;
+	send_read(c, CONTAINER(l, struct redelivery, link)->place, 1);
+}
+
+/* Goes on with whatever is due: an event that is wanted again, the rest of a page, the next page. */
+void catchup_pump(struct catchup *c)
+{
+	if (c->read.state != OPERATION_IDLE || deadline_is_set(&c->retry))
+		return;
+	switch (c->state) {
+	case CATCHUP_GIVING:
+	case CATCHUP_BEHIND:
+		if (!list_empty(&c->redeliveries))
+			read_again(c);
+		else if (c->state == CATCHUP_GIVING)
+			loop_put_off(c->store->loop, &c->give);
+		else if (c->events->room(c))
+			read_page(c);
+		break;
+	case CATCHUP_IDLE:
+	case CATCHUP_READING:
+	case CATCHUP_JOINING:
+	case CATCHUP_LIVE:
+	case CATCHUP_LOST:
+		break;
+	}
+}
+
+static void on_retry(void *arg)
+{
+	catchup_pump(arg);
+}
+
+void catchup_redeliver(struct catchup *c, struct place place)
+{
+	struct redelivery *r = mem_new(sizeof(*r));
+
+	link_init(&r->link);
+	r->place = place;
+	list_append(&c->redeliveries, &r->link);
+	/* What comes live meanwhile is later, and has to wait: it is let pass and read. */
+	if (c->state == CATCHUP_LIVE || c->state == CATCHUP_JOINING)
+		set_state(c, CATCHUP_BEHIND);
+	catchup_pump(c);
+}
+
+/* Giving ----------------------------------------------------------------------------------------- */
+
+static bool is_new(const struct catchup *c, struct place place)
+{
+	return place_compare(place, c->next) >= 0 && (!c->seen || place_compare(place, c->last) > 0);
+}
+
+/* A position of the log is read from inclusively, and a number is followed by the next one. */
+static void go_past(struct catchup *c, struct place place)
+{
+	c->seen = true;
+	c->last = place;
+	c->next = of_one_stream(c) ? (struct place){ place.commit + 1, 0 } : place;
+	c->told_deleted = false;
+}
+
+/* At the end of the pages ------------------------------------------------------------------------ */
+
+static void be_live(struct catchup *c)
+{
+	set_state(c, CATCHUP_LIVE);
+	c->noted.commit = -1;
+	c->passed = 0;
+	if (c->reached_end)
+		return;
+	c->reached_end = true;
+	c->events->caught_up(c, c->page_last, c->next);
+}
+
+static void join(struct catchup *c)
+{
+	set_state(c, CATCHUP_JOINING);
+	live_join(&c->listener, c->store, &c->key);
+}
+
+/* Everything of a page is given. */
+static void finish_page(struct catchup *c)
+{
+	if (place_compare(c->page_next, c->next) > 0)
+		c->next = c->page_next;
+	buffer_consume(&c->page, buffer_len(&c->page));
+	buffer_shrink(&c->page, KEEP_PAGE);
+	if (c->page_is_last && c->listener.live == NULL) {
+		join(c);
+	} else if (c->page_is_last && !c->listener.begun) {
+		set_state(c, CATCHUP_JOINING);
+	} else if (c->page_is_last && c->read_is_late && (c->noted.commit < 0 || !is_new(c, c->noted))) {
+		be_live(c);
+	} else {
+		set_state(c, CATCHUP_BEHIND);
+		catchup_pump(c);
+	}
+}
+
+/*
+ * Gives what is left of the page, as far as there is room. Runs at the end of a turn of the loop: it is asked for from inside the
+ * owner's own calls.
+ */
+static void on_give(void *arg)
+{
+	struct catchup *c = arg;
+	uint32_t events = kind_of(c)->events;
+	struct resolved_event event;
+	struct wire_field f;
+
+	while (c->state == CATCHUP_GIVING && list_empty(&c->redeliveries) && c->read.state == OPERATION_IDLE) {
+		struct wire before = c->page_at;
+
+		if (!wire_next(&c->page_at, &f)) {
+			finish_page(c);
+			return;
+		}
+		if (f.number != events)
+			continue;
+		resolved_event_read(f.bytes, &event); /* the page was found good as it came */
+		if (!of_one_stream(c))
+			event.positioned = true;
+		if (!is_new(c, place_of(&event, of_one_stream(c))))
+			continue;
+		if (!c->events->room(c)) {
+			c->page_at = before;
+			return;
+		}
+		go_past(c, place_of(&event, of_one_stream(c)));
+		c->events->event(c, &event, c->last, 0);
+	}
+	catchup_pump(c);
+}
+
+/* Pages come -------------------------------------------------------------------------------------- */
+
+/* Reads all of a page but its events, of which it only looks whether they are events. False where the bytes are no page. */
+static bool look_at_page(struct catchup *c, const struct page_kind *kind, struct span bytes,
+			 enum page_result *result)
+{
+	struct resolved_event event;
+	struct wire w;
+	struct wire_field f;
+	uint64_t number = 0;
+	bool last = kind->end == 0;
+
+	c->page_next = (struct place){ 0, 0 };
+	c->page_last = -1;
+	wire_start(&w, bytes.at, bytes.len);
+	if (kind->last != 0)
+		c->page_last = 0; /* zeros are left out */
+	while (wire_next(&w, &f)) {
+		if (f.number == kind->events) {
+			if (f.type != WIRE_BYTES || !resolved_event_read(f.bytes, &event) ||
+			    (!event.event.present && !event.link.present))
+				return false;
+			last = last && kind->end != 0;
+		} else if (f.type != WIRE_VARINT) {
+			continue;
+		} else if (f.number == kind->result) {
+			number = f.value;
+		} else if (f.number == kind->next_commit) {
+			c->page_next.commit = (int64_t)f.value;
+		} else if (f.number == kind->next_prepare) {
+			c->page_next.prepare = (int64_t)f.value;
+		} else if (f.number == kind->last) {
+			c->page_last = (int64_t)f.value;
+		} else if (f.number == kind->end) {
+			last = f.value != 0;
+		}
+	}
+	*result = number < 6 ? kind->results[number] : PAGE_ERROR;
+	c->page_is_last = last || *result == PAGE_NO_STREAM;
+	return !w.broken;
+}
+
+/* No stream, although it had events: they are all deleted, and their numbers will not come again. */
+static void take_no_stream(struct catchup *c)
+{
+	c->page_next = (struct place){ c->page_last + 1, 0 };
+	if (c->page_last < 0 || c->told_deleted)
+		return;
+	c->told_deleted = true;
+	c->events->soft_deleted(c);
+}
+
+static void take_page(struct catchup *c, const struct package *package)
+{
+	struct span bytes = { package->payload, package->payload_len };
+	/* A denied filtered read may come in the message of the unfiltered one. */
+	const struct page_kind *kind = package->command == kind_of(c)->answer ? kind_of(c) : &kinds[KIND_ALL];
+	enum page_result result;
+
+	if (!look_at_page(c, kind, bytes, &result)) {
+		end(c, CATCHUP_BROKEN, package);
+		return;
+	}
+	if (result == PAGE_ACCESS_DENIED || result == PAGE_ERROR) {
+		end(c, result == PAGE_ERROR ? CATCHUP_FAILED : CATCHUP_REFUSED_ACCESS, package);
+		return;
+	}
+	if (!c->begun) {
+		c->begun = true;
+		c->events->begun(c, c->page_last);
+	} else if (c->told_lost) {
+		c->told_lost = false;
+		c->events->resumed(c, false);
+	}
+	if (c->state == CATCHUP_IDLE)
+		return; /* one of these calls has ended it */
+	if (result == PAGE_DELETED) {
+		end(c, CATCHUP_STREAM_DELETED, NULL);
+		return;
+	}
+	if (result == PAGE_NO_STREAM)
+		take_no_stream(c);
+	buffer_add(&c->page, bytes.at, bytes.len);
+	if (c->page.failed) {
+		end(c, CATCHUP_TOO_LARGE, NULL);
+		return;
+	}
+	wire_start(&c->page_at, buffer_at(&c->page), buffer_len(&c->page));
+	set_state(c, CATCHUP_GIVING);
+	on_give(c);
+}
+
+/* The answer to read_again(). The event may be gone: then the page begins with a later one, or has none. */
+static void take_again(struct catchup *c, const struct package *package)
+{
+	struct redelivery *r = CONTAINER(list_first(&c->redeliveries), struct redelivery, link);
+	struct place place = r->place;
+	struct resolved_event event;
+	const struct resolved_event *found = NULL;
+	struct wire w;
+	struct wire_field f;
+
+	list_remove(&r->link);
+	free(r);
+	wire_start(&w, package->payload, package->payload_len);
+	while (found == NULL && wire_next(&w, &f)) {
+		if (f.number != kind_of(c)->events || f.type != WIRE_BYTES || !resolved_event_read(f.bytes, &event))
+			continue;
+		event.positioned = !of_one_stream(c);
+		if (place_compare(place_of(&event, of_one_stream(c)), place) == 0)
+			found = &event;
+	}
+	c->events->redelivered(c, found, place);
+	catchup_pump(c);
+}
+
+/* The read will not come: it is sent again when the connection is there, at once or later. */
+static void try_later(struct catchup *c)
+{
+	if (c->state == CATCHUP_READING)
+		set_state(c, CATCHUP_BEHIND);
+	loop_set_deadline(c->store->loop, &c->retry, RETRY);
+}
+
+static void on_read_ended(struct operation *op, enum operation_end how, const struct package *package)
+{
+	struct catchup *c = CONTAINER(op, struct catchup, read);
+
+	switch (how) {
+	case OPERATION_ANSWERED:
+		if (c->redelivering)
+			take_again(c, package);
+		else
+			take_page(c, package);
+		break;
+	case OPERATION_BAD_REQUEST:
+		end(c, CATCHUP_REFUSED_REQUEST, package);
+		break;
+	case OPERATION_NOT_AUTHENTICATED:
+		end(c, CATCHUP_REFUSED_LOGIN, package);
+		break;
+	case OPERATION_NOT_HANDLED:
+		end(c, CATCHUP_REFUSED_NODE, package);
+		break;
+	case OPERATION_UNEXPECTED:
+		end(c, CATCHUP_BROKEN, package);
+		break;
+	case OPERATION_UNAVAILABLE:
+	case OPERATION_TIMEOUT:
+	case OPERATION_LOST:
+		try_later(c);
+		break;
+	case OPERATION_CANCELLED:
+		break;
+	}
+}
+
+/* Live events come -------------------------------------------------------------------------------- */
+
+/* The next event wanted is the one after LAST, the newest there is. */
+static void start_after(struct catchup *c, struct place last)
+{
+	c->next = of_one_stream(c) ? (struct place){ last.commit + 1, 0 } : last;
+	c->seen = !of_one_stream(c); /* what stands at that very position of the log is old */
+	c->last = last;
+	be_live(c);
+}
+
+/* The first time, where it begins at the end; LAST is where that is. */
+static void begin_at(struct catchup *c, struct place last)
+{
+	c->page_last = of_one_stream(c) ? last.commit : -1;
+	c->begun = true;
+	c->events->begun(c, c->page_last);
+	if (c->state == CATCHUP_IDLE)
+		return;
+	if (of_one_stream(c) && last.commit == DELETED) {
+		end(c, CATCHUP_STREAM_DELETED, NULL);
+		return;
+	}
+	start_after(c, last);
+}
+
+/*
+ * After a loss, where it follows: everything up to LAST has passed. Where that is before what was given, the store has lost its data and
+ * begins anew.
+ */
+static void follow_from(struct catchup *c, struct place last)
+{
+	bool gap = of_one_stream(c) ? last.commit != c->next.commit - 1 : place_compare(last, c->last) != 0;
+
+	c->told_lost = false;
+	c->events->resumed(c, gap);
+	if (c->state != CATCHUP_IDLE)
+		start_after(c, last);
+}
+
+static void on_begun(struct live_listener *l, struct place last)
+{
+	struct catchup *c = CONTAINER(l, struct catchup, listener);
+
+	if (!c->begun) {
+		begin_at(c, last);
+	} else if (c->follows && c->told_lost) {
+		follow_from(c, last);
+	} else if (c->state == CATCHUP_JOINING) {
+		set_state(c, CATCHUP_BEHIND);
+		catchup_pump(c);
+	}
+}
+
+static void let_pass(struct catchup *c, struct place place)
+{
+	c->noted = place;
+	/* While nothing is read, the store need not go on sending what nobody takes. */
+	if (++c->passed > PASSED_MOST && c->state != CATCHUP_READING) {
+		live_leave(&c->listener);
+		c->passed = 0;
+		c->noted.commit = -1;
+	}
+}
+
+static void on_live_event(struct live_listener *l, const struct live_event *e)
+{
+	struct catchup *c = CONTAINER(l, struct catchup, listener);
+
+	if (c->state != CATCHUP_LIVE) {
+		let_pass(c, e->place);
+		return;
+	}
+	if (!is_new(c, e->place))
+		return;
+	if (of_one_stream(c) && e->place.commit == DELETED) {
+		end(c, CATCHUP_STREAM_DELETED, NULL);
+		return;
+	}
+	if (!c->events->room(c)) {
+		set_state(c, CATCHUP_BEHIND);
+		let_pass(c, e->place);
+		return;
+	}
+	go_past(c, e->place);
+	c->events->event(c, e->event, e->place, e->serial);
+}
+
+/* The live subscription alone was dropped, or goes with the connection: it comes again by itself. */
+static void on_live_lost(struct live_listener *l)
+{
+	struct catchup *c = CONTAINER(l, struct catchup, listener);
+
+	if (c->state == CATCHUP_LIVE)
+		set_state(c, CATCHUP_JOINING);
+}
+
+static void on_live_ended(struct live_listener *l, enum subscription_end why, const struct package *package)
+{
+	static const enum catchup_end ends[] = {
+		[SUBSCRIPTION_UNSUBSCRIBED] = CATCHUP_BROKEN,
+		[SUBSCRIPTION_ACCESS_DENIED] = CATCHUP_REFUSED_ACCESS,
+		[SUBSCRIPTION_NOT_FOUND] = CATCHUP_BROKEN,
+		[SUBSCRIPTION_DELETED] = CATCHUP_BROKEN,
+		[SUBSCRIPTION_TOO_MANY] = CATCHUP_BROKEN,
+		[SUBSCRIPTION_BAD_REQUEST] = CATCHUP_REFUSED_REQUEST,
+		[SUBSCRIPTION_NOT_AUTHENTICATED] = CATCHUP_REFUSED_LOGIN,
+		[SUBSCRIPTION_NOT_HANDLED] = CATCHUP_REFUSED_NODE,
+		[SUBSCRIPTION_UNEXPECTED] = CATCHUP_BROKEN,
+	};
+	struct catchup *c = CONTAINER(l, struct catchup, listener);
+
+	if (c->leaving) {
+		c->leaving = false;
+		c->events->left(c);
+	} else {
+		end(c, ends[why], package);
+	}
+}
+
+static const struct live_events live_events = {
+	.begun = on_begun,
+	.event = on_live_event,
+	.lost = on_live_lost,
+	.ended = on_live_ended,
+};
+
+/* The connection ---------------------------------------------------------------------------------- */
+
+/* The rest of a page is let go: `next` stands behind the last event given. */
+static void on_lost(struct watcher *w)
+{
+	struct catchup *c = CONTAINER(w, struct catchup, watcher);
+
+	operation_cancel(&c->read);
+	loop_clear_deadline(c->store->loop, &c->retry);
+	job_cancel(&c->give);
+	buffer_consume(&c->page, buffer_len(&c->page));
+	c->noted.commit = -1;
+	c->passed = 0;
+	set_state(c, CATCHUP_LOST);
+	if (c->begun && !c->told_lost) {
+		c->told_lost = true;
+		c->events->lost(c);
+	}
+}
+
+static void on_ready(struct watcher *w)
+{
+	struct catchup *c = CONTAINER(w, struct catchup, watcher);
+
+	if (c->state != CATCHUP_LOST)
+		return;
+	if ((!c->begun && c->from_end) || c->follows) {
+		set_state(c, CATCHUP_JOINING); /* the live subscription is asked for again by itself */
+		return;
+	}
+	set_state(c, CATCHUP_BEHIND);
+	/* The connection may be new and the room not: `resumed` does not wait for the reader. */
+	if (c->told_lost)
+		read_page(c);
+	else
+		catchup_pump(c);
+}
+
+void catchup_start(struct catchup *c, struct store *store)
+{
+	c->store = store;
+	c->watcher.ready = on_ready;
+	c->watcher.lost = on_lost;
+	c->listener.events = &live_events;
+	c->read.ended = on_read_ended;
+	c->noted.commit = -1;
+	c->batch_now = c->batch;
+	operation_init(&c->read, store);
+	deadline_init(&c->retry, on_retry, c);
+	job_init(&c->give, on_give, c);
+	link_init(&c->redeliveries);
+	store_watch(store, &c->watcher);
+	if (c->from_end) {
+		join(c);
+		return;
+	}
+	set_state(c, CATCHUP_BEHIND);
+	read_page(c);
+}
