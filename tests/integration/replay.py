@@ -2,10 +2,11 @@
 """Replays the recordings of a real EventStoreDB against esbridge-memstore.
 
 What was sent then is sent again, and what comes back is compared with what the real server said, field by
-field. The format of the recordings and what differs in every run is in tests/transcripts/README.md.
+field, for each version that there are recordings of. Their format and what differs in every run is in
+tests/transcripts/README.md.
 
-Afterwards it changes what it expects, one field at a time, and each change must be found. Prints TAP. Names of
-recordings as arguments: those alone are replayed.
+Afterwards it changes what it expects, one field at a time, and each change must be found. Prints TAP. Recordings as
+arguments, as in "5.0.11/write": those alone are replayed.
 
 Environment: MEMSTORE, the program (./esbridge-memstore); SRCDIR, the source tree (two folders above this file).
 """
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 
-VERSION = "4.1.4"
+VERSIONS = "3.9.4 4.1.4 5.0.11 20.10.6 21.10.11 22.10.5 23.10.6".split()
 FILES = """handshake write read-event read-stream links delete transactions metadata read-all live persistent
 bad-input scavenge filtered""".split()
 
@@ -47,6 +48,8 @@ MESSAGES = {
     "ReadStreamEventsBackward": "ReadStreamEvents",
     "ReadAllEventsForward": "ReadAllEvents",
     "ReadAllEventsBackward": "ReadAllEvents",
+    "FilteredReadAllEventsForward": "FilteredReadAllEvents",
+    "FilteredReadAllEventsBackward": "FilteredReadAllEvents",
 }
 MESSAGES.update({command + "Completed": message + "Completed" for command, message in list(MESSAGES.items())})
 
@@ -55,11 +58,13 @@ POSITIONS = {"prepare_position", "commit_position", "next_commit_position", "nex
              "transaction_id"}
 LOOSE_POSITIONS = {"last_commit_position"}
 TEXTS = {"message", "error", "reason"}
+GUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 UNKNOWABLE = {"total_time_ms", "total_space_saved"}
 
 
 # From which recordings how many changed expectations are tried.
-SELF_TEST = {"handshake": 2, "read-event": 5, "links": 5, "delete": 5, "transactions": 5}
+SELF_TEST = {"4.1.4/handshake": 2, "5.0.11/read-event": 5, "5.0.11/links": 5, "21.10.11/delete": 5,
+             "22.10.5/transactions": 5, "22.10.5/filtered": 5}
 
 
 class Difference(Exception):
@@ -190,10 +195,13 @@ class Line:
 
 
 class Recording:
-    def __init__(self, schema, path):
+    """One file of the recordings, by its name: version/subject."""
+
+    def __init__(self, schema, folder, name):
         self.schema = schema
+        self.version = name.split("/")[0]
         self.client_ids, self.streams = set(), set()
-        with open(path, encoding="utf-8") as text:
+        with open(os.path.join(folder, name + ".txt"), encoding="utf-8") as text:
             self.lines = [Line(number, line.rstrip("\n")) for number, line in enumerate(text, 1) if line.strip()]
         for line in self.lines:
             if line.kind == "S":
@@ -202,6 +210,8 @@ class Recording:
                 self.learn(line)
 
     def body_of(self, name, body):
+        if name == "ScavengeDatabaseCompleted" and int(self.version.split(".")[0]) >= 5:
+            name = "ScavengeDatabaseResponse"
         return body if name in PLAIN else decode(self.schema, MESSAGES.get(name, name), body)
 
     def learn(self, line):
@@ -268,6 +278,8 @@ class Comparison:
             self.position(recorded, seen, name in LOOSE_POSITIONS, where)
         elif name == "event_id":
             self.event_id(recorded, seen, where)
+        elif name == "scavengeId":
+            self.same(bool(GUID.match(recorded)), bool(GUID.match(seen)), where + " is an id")
         elif name in TEXTS and isinstance(recorded, bytes):
             self.same(bool(recorded), bool(seen), where + " is there")
         elif name == "metadata" and b"-parked" in parent.get("event_stream_id", [b""])[0]:
@@ -309,7 +321,7 @@ class Comparison:
                 self.same(line.message, package.body, where)
             return
         recorded, seen = line.message, self.recording.body_of(line.name, package.body)
-        if line.name.startswith("ReadAllEvents"):
+        if "ReadAllEvents" in line.name:
             recorded, seen = self.own_events(recorded), self.own_events(seen)
         self.message(recorded, seen, where)
 
@@ -495,7 +507,7 @@ def replay(program, recording):
     """Returns what is different, or None."""
     difference = None
     try:
-        memstore = Memstore(program)
+        memstore = Memstore(program, "--speak", recording.version)
         run = Replay(recording, memstore.port)
         try:
             run.run()
@@ -523,7 +535,7 @@ def changes(message, path=""):
                     {"created", "created_epoch"}:
                 yield "%s + 1" % here, lambda values=values, index=index: values.__setitem__(
                     index, values[index] + 1)
-            elif isinstance(value, bytes) and name not in TEXTS and name != "metadata":
+            elif isinstance(value, bytes) and name not in TEXTS | {"metadata", "scavengeId"}:
                 yield "%s longer" % here, lambda values=values, index=index: values.__setitem__(
                     index, values[index] + b"x")
 
@@ -542,7 +554,7 @@ def mutants(recording):
 def self_test(program, schema, folder):
     """Replays with a wrong expectation; each must fail at its line. Yields (good, what, diagnostics)."""
     for name, count in SELF_TEST.items():
-        recording = Recording(schema, os.path.join(folder, name + ".txt"))
+        recording = Recording(schema, folder, name)
         all_mutants = list(mutants(recording))
         step = max(len(all_mutants) // count, 1)
         for line, what, mutant in all_mutants[step // 2::step][:count]:
@@ -553,18 +565,19 @@ def self_test(program, schema, folder):
 
 def replays(program, schema, folder, names):
     for name in names:
-        difference = replay(program, Recording(schema, os.path.join(folder, name + ".txt")))
-        yield difference is None, "replay %s/%s" % (VERSION, name), difference
+        difference = replay(program, Recording(schema, folder, name))
+        yield difference is None, "replay " + name, difference
 
 
 def main(names):
     program, source = program_and_source()
     schema = read_schema(os.path.join(source, "proto", "eventstore.proto"))
-    folder = os.path.join(source, "tests", "transcripts", VERSION)
-    points = [replays(program, schema, folder, names or FILES)]
+    folder = os.path.join(source, "tests", "transcripts")
+    recordings = names or ["%s/%s" % (version, name) for version in VERSIONS for name in FILES]
+    points = [replays(program, schema, folder, recordings)]
     if not names:
         points.append(self_test(program, schema, folder))
-    print("1..%d" % (len(names) if names else len(FILES) + sum(SELF_TEST.values())))
+    print("1..%d" % (len(recordings) + (0 if names else sum(SELF_TEST.values()))))
     failed = number = 0
     for good, what, diagnostics in itertools.chain(*points):
         number += 1

@@ -23,6 +23,7 @@ SCHEMA = replay.read_schema(os.path.join(SOURCE, "proto", "eventstore.proto"))
 ADMIN, NOBODY = (b"admin", b"changeit"), None
 ANY = -2
 PING, PONG, WRITE, TX_START, TX_WRITE, TX_COMMIT, DELETE = 0x03, 0x04, 0x82, 0x84, 0x86, 0x88, 0x8A
+FILTERED_FORWARD, FILTERED_BACKWARD = 0xBA, 0xBC
 READ_EVENT, FORWARD, ALL_FORWARD, ALL_BACKWARD, SUBSCRIBE, APPEARED = 0xB0, 0xB2, 0xB6, 0xB8, 0xC0, 0xC2
 UNSUBSCRIBE, DROPPED, CONNECT, CONFIRMED, DELIVERED, CREATE = 0xC3, 0xC4, 0xC5, 0xC6, 0xC7, 0xC8
 ACK, NAK, IDENTIFY, NOT_AUTHENTICATED = 0xCC, 0xCD, 0xF5, 0xF4
@@ -33,7 +34,8 @@ MESSAGES = {
     0xB3: "ReadStreamEventsCompleted", 0xB7: "ReadAllEventsCompleted", 0xB9: "ReadAllEventsCompleted",
     0xC1: "SubscriptionConfirmation", APPEARED: "StreamEventAppeared", DROPPED: "SubscriptionDropped",
     CONFIRMED: "PersistentSubscriptionConfirmation", DELIVERED: "PersistentSubscriptionStreamEventAppeared",
-    0xC9: "CreatePersistentSubscriptionCompleted",
+    0xC9: "CreatePersistentSubscriptionCompleted", 0xBB: "FilteredReadAllEventsCompleted",
+    0xBE: "FilteredReadAllEventsCompleted",
 }
 ids = itertools.count(1)
 
@@ -149,7 +151,7 @@ def help_and_version():
     shown = run("--help")
     same(shown.returncode, 0)
     for option in ("listen", "port", "port-file", "no-heartbeat", "heartbeat-interval", "heartbeat-timeout",
-                   "pending-limit", "verbose", "version"):
+                   "pending-limit", "speak", "verbose", "version"):
         check("--" + option in shown.stdout, "--help tells of --" + option)
     check(run("--version").stdout.startswith("esbridge-memstore "), "--version")
 
@@ -370,16 +372,179 @@ def timeouts_and_parking(server):
     same([e["event"][0]["data"] for e in parked], [[b"0@late"]])
 
 
-def ack_by_another(server):
+def acked_by_another(server):
+    """A consumer with one place, whose message another has acknowledged, and the id of the message."""
     client = Client(server)
     client.write("own", event(), event())
     create(client, "own", "g")
     consumer = join(server, "own", "g", 1)
     first = consumer.delivered(1)[0][2]
     consumer.request(ACK, fields("own::g", [first]), new_id())
+    return consumer, first
+
+
+def ack_by_another(server):
+    same(acked_by_another(server)[0].delivered(1)[0][0], 1)
+
+
+def ack_by_another_before_5(server):
+    consumer, first = acked_by_another(server)
     check(consumer.silent(), "the place is not free")
     consumer.request(ACK, fields("own::g", [first]), consumer.correlation)
     same(consumer.delivered(1)[0][0], 1)
+
+
+def unknown_version():
+    done = run("--speak", "5.0")
+    same(done.returncode, 64)
+    for version in replay.VERSIONS:
+        check(version in done.stderr, "the error names " + version)
+
+
+def retries_of_one_that_goes(server):
+    client = Client(server)
+    client.write("kept", event(), event())
+    create(client, "kept", "g", retries=1)
+    for count in (0, 1):
+        consumer = join(server, "kept", "g", 2)
+        same([d[:2] for d in consumer.delivered(2)], [(0, count), (1, count)])
+        consumer.socket.close()
+    until = time.monotonic() + 3
+    while len(client.stream("$persistentsubscription-kept::g-parked")) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    parked = client.stream("$persistentsubscription-kept::g-parked")
+    same([e["event"][0]["data"] for e in parked], [[b"0@kept"], [b"1@kept"]])
+
+
+def timeout_of_zero(server):
+    """What a consumer gets of one event within 2.5 s where the message timeout is 0."""
+    client = Client(server)
+    client.write("zero", event())
+    create(client, "zero", "g", timeout=0)
+    consumer = join(server, "zero", "g", 1)
+    same(len(consumer.delivered(1)), 1)
+    return consumer.silent(2.5)
+
+
+def timeout_of_zero_is_none(server):
+    check(timeout_of_zero(server), "nothing comes again")
+
+
+def timeout_of_zero_is_at_once(server):
+    check(not timeout_of_zero(server), "it comes again")
+
+
+def operators(server):
+    ops = Client(server, user=(b"ops", b"changeit"))
+    body = fields("g", "managed", 0, 0, 1000, 0, 500, 20, 500, 10, 0, 2000, 1000, 10, 0, "RoundRobin")
+    return ops.call(CREATE, body)["result"]
+
+
+def operators_may_manage(server):
+    same(operators(server), [0])
+
+
+def operators_may_not_manage_before_5(server):
+    same(operators(server), [3])
+
+
+def nobody_may_nothing_from_23(server):
+    Client(server).write("plain", event())
+    nobody = Client(server, user=NOBODY)
+    same(nobody.write("plain", event())["result"], [7], "write")
+    same(nobody.call(FORWARD, fields("plain", 0, 10, 0, 1))["result"], [5], "read")
+    nobody.request(SUBSCRIBE, fields("plain", 0))
+    same(nobody.next(), (DROPPED, {"reason": [1]}), "subscribe")
+
+
+def nobody_is_no_consumer_from_20(server):
+    create(Client(server), "plain", "g")
+    nobody = Client(server, user=NOBODY)
+    nobody.request(CONNECT, fields("g", "plain", 1))
+    same(nobody.next(), (DROPPED, {"reason": [1]}))
+
+
+def links_are_not_checked_from_20(server):
+    admin, nobody = Client(server), Client(server, user=NOBODY)
+    admin.write("$secret", event())
+    admin.write("links", event("$>", "0@$secret"))
+    same(nobody.call(FORWARD, fields("links", 0, 10, 1, 1))["result"], [0])
+
+
+def filtered_page(client, *, limit=100, window=None, start=(0, 0), command=FILTERED_FORWARD, kind=1, context=0,
+                  data=("wanted-",)):
+    page = client.call(command, fields(*start, limit, window, 0, 1, fields(context, kind, list(data))))
+    found = [e["event"][0] for e in page.get("events", [])]
+    position = page["next_commit_position"][0], page["next_prepare_position"][0]
+    return [e["event_stream_id"][0].decode() for e in found], position, page["is_end_of_stream"][0]
+
+
+def filters(server):
+    client = Client(server)
+    for stream, kind in (("wanted-1", "A"), ("other", "AB"), ("wanted-2", "B"), ("other", "C")):
+        client.write(stream, event(kind))
+    same(filtered_page(client)[::2], (["wanted-1", "wanted-2"], 1))
+    same(filtered_page(client, limit=1, window=100)[::2], (["wanted-1"], 0))
+    same(filtered_page(client, command=FILTERED_BACKWARD, start=(-1, -1))[::2], (["wanted-2", "wanted-1"], 1))
+    same(filtered_page(client, context=1, kind=0, data=["^(A|B)$"])[0], ["wanted-1", "wanted-2"])
+    same(filtered_page(client, context=1, data=["A"])[0], ["wanted-1", "other"])
+    same(len(filtered_page(client, data=[])[0]), 10)
+
+
+def search_windows(server):
+    client = Client(server)
+    client.write("wanted-1", event())
+    client.write("other", *[event() for _ in range(9)])
+    client.write("wanted-2", event())
+    found, start, pages, end = [], (0, 0), 0, 0
+    while not end:
+        names, start, end = filtered_page(client, window=2, start=start)
+        found += names
+        pages += 1
+    same((found, pages > 5), (["wanted-1", "wanted-2"], True))
+
+
+def filtered_denial(server):
+    nobody = Client(server, user=NOBODY)
+    nobody.request(FILTERED_FORWARD, fields(0, 0, 10, 10, 0, 1, fields(0, 1, ["x"])))
+    return nobody.next()[0]
+
+
+def filtered_denial_of_20(server):
+    same(filtered_denial(server), 0xB7)
+
+
+def filtered_denial_of_21(server):
+    same(filtered_denial(server), 0xBB)
+
+
+def no_filters_before_20(server):
+    same(filtered_denial(server), 0xF0)
+
+
+def pinned_by_correlation(server):
+    client = Client(server)
+    create(client, "corr", "g", "PinnedByCorrelation")
+    one, two = join(server, "corr", "g", 20), join(server, "corr", "g", 20)
+    tagged = [fields(new_id(), "T", 1, 0, "{}", '{"$correlationId":"%d"}' % (n % 4)) for n in range(20)]
+    client.write("corr", *tagged)
+    got = [[], []]
+    for share, consumer in zip(got, (one, two)):
+        while (package := consumer.next(0.5)) is not None:
+            share.append(package[1]["event"][0]["event"][0]["event_number"][0] % 4)
+    same(sorted(got[0] + got[1]), sorted(n % 4 for n in range(20)))
+    check(not set(got[0]) & set(got[1]) and got[0] and got[1], "each id goes to one consumer: %s" % got)
+
+
+def zeros_are_left_out(server):
+    client = Client(server)
+    client.write("slim", event())
+    page = client.call(FORWARD, fields("slim", 0, 10, 0, 1))
+    check("result" not in page and "error" not in page, "of the page")
+    check("event_number" not in page["events"][0]["event"][0], "of the event")
+    old = Client(server, version=0)
+    client.call(DELETE, fields("slim", ANY, 1, 1))
+    same(old.call(FORWARD, fields("slim", 0, 10, 0, 1))["last_event_number"], [2**63 - 1], "for version 0")
 
 
 def retries_first(server):
@@ -437,10 +602,20 @@ def byte_by_byte(server):
 
 
 ALONE = [usage_errors, help_and_version, port_in_use, port_file_that_cannot_be, ends_on_interrupt, heartbeats,
-         no_heartbeats, slow_consumer, slow_consumer_without_limit]
+         no_heartbeats, slow_consumer, slow_consumer_without_limit, unknown_version]
 WITH_SERVER = [version_0, repeated_writes, metadata_undeletes, max_age, default_access, forbidden_link, round_robin,
           dispatch_to_single, pinned, timeouts_and_parking, ack_by_another, retries_first, ids_that_are_none,
-          two_on_one_connection, many_requests_at_once, byte_by_byte, transactions_in_all]
+          two_on_one_connection, many_requests_at_once, byte_by_byte, transactions_in_all, timeout_of_zero_is_none,
+          operators_may_manage, no_filters_before_20]
+# Those of another version than the default.
+WITH_VERSION = {
+    ack_by_another_before_5: "4.1.4", operators_may_not_manage_before_5: "4.1.4",
+    timeout_of_zero_is_at_once: "20.10.6", retries_of_one_that_goes: "20.10.6",
+    nobody_is_no_consumer_from_20: "20.10.6", links_are_not_checked_from_20: "20.10.6",
+    filtered_denial_of_20: "20.10.6", filtered_denial_of_21: "21.10.11", filters: "21.10.11",
+    search_windows: "21.10.11", pinned_by_correlation: "20.10.6", zeros_are_left_out: "22.10.5",
+    nobody_may_nothing_from_23: "23.10.6",
+}
 
 
 def point(test):
@@ -449,7 +624,8 @@ def point(test):
         if test in ALONE:
             test()
             return None
-        server = replay.Memstore(PROGRAM)
+        version = WITH_VERSION.get(test)
+        server = replay.Memstore(PROGRAM, *(["--speak", version] if version else []))
         try:
             test(server)
         finally:
@@ -460,7 +636,7 @@ def point(test):
 
 
 def main():
-    tests = ALONE + WITH_SERVER
+    tests = ALONE + WITH_SERVER + list(WITH_VERSION)
     failed = 0
     print("1..%d" % len(tests))
     for number, test in enumerate(tests, 1):

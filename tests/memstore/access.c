@@ -82,5 +82,7 @@ bool access_allowed(const struct store *store, const struct user *user, struct s
 		stream = stream != NULL ? stream->described : store_find(store, name);
 		action = action_on_metadata(action);
 	}
+	if (user == NULL && !store->traits->anonymous_streams)
+		return false;
 	return user_is_admin(user) || listed(store, user, name, stream, action);
 }

@@ -148,15 +148,18 @@ static void on_heartbeat(void *arg)
 
 /* Input ---------------------------------------------------------------------------------------- */
 
-/* The real server says what is wrong with a length above its limit, and nothing to one of 0 or
- * below. */
+/* Whether the client is told before it is closed depends on the version. */
 static void refuse_length(struct connection *c)
 {
 	static const struct guid none;
 	const uint8_t *at = buffer_at(&c->in);
-	bool positive = at[FRAME_PREFIX - 1] < 0x80 && (at[0] | at[1] | at[2] | at[3]) != 0;
+	enum told_fault fault = TELL_LONG;
 
-	if (positive)
+	if (at[FRAME_PREFIX - 1] >= 0x80)
+		fault = TELL_NEGATIVE;
+	else if ((at[0] | at[1] | at[2] | at[3]) == 0)
+		fault = TELL_EMPTY;
+	if (traits_of(c)->told & fault)
 		reply_text(c, CMD_BAD_REQUEST, &none, "Invalid package length.");
 	connection_close_after_output(c);
 }
@@ -254,7 +257,7 @@ void connection_make(struct server *server, int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->server = server;
 	c->fd = fd;
-	c->small_numbers = true;
+	c->small_numbers = traits_of(c)->small_numbers;
 	link_init(&c->link);
 	link_init(&c->subscriptions);
 	link_init(&c->consumers);

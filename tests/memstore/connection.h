@@ -53,6 +53,12 @@ void connection_close(struct connection *c);
 /* Tries to send what waits, then closes. */
 void connection_close_after_output(struct connection *c);
 
+/* What the version that C is served as has of its own. */
+static inline const struct traits *traits_of(const struct connection *c)
+{
+	return c->server->store.traits;
+}
+
 /* Begins a package to the client; its payload is then written to c->out. Returns what
  * connection_end() wants. */
 static inline size_t connection_begin(struct connection *c, enum command command,

@@ -66,8 +66,8 @@ static bool exists(const struct stream *stream)
 	return stream_last(stream) >= 0 || (stream != NULL && stream_last(stream->metastream) >= 0);
 }
 
-struct verdict decide(const struct store *store, const struct stream *stream, int64_t expected,
-		      const struct batch *events)
+static struct verdict judge(const struct store *store, const struct stream *stream,
+			    int64_t expected, const struct batch *events)
 {
 	int64_t last = stream_last(stream);
 
@@ -82,6 +82,16 @@ struct verdict decide(const struct store *store, const struct stream *stream, in
 	if (expected > last)
 		return refused(DECISION_WRONG_VERSION);
 	return expected == last ? append_to(stream) : decide_by_numbers(stream, expected, events);
+}
+
+struct verdict decide(const struct store *store, const struct stream *stream, int64_t expected,
+		      const struct batch *events)
+{
+	struct verdict v = judge(store, stream, expected, events);
+
+	if (v.decision == DECISION_REPEATED && store->traits->repeated_positions)
+		v.told = stream->events[v.last];
+	return v;
 }
 
 void outcome_refused(struct outcome *outcome, Es__OperationResult result)
@@ -104,6 +114,8 @@ void outcome_of(struct outcome *outcome, const struct verdict *verdict, const st
 		*outcome = (struct outcome){
 			.first = verdict->first, .last = verdict->last, .prepare = -1, .commit = -1
 		};
+		if (verdict->told != NULL)
+			outcome->prepare = outcome->commit = verdict->told->prepare;
 		break;
 	case DECISION_WRONG_VERSION:
 		outcome_refused(outcome, ES__OPERATION_RESULT__WrongExpectedVersion);

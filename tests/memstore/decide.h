@@ -26,6 +26,7 @@ struct verdict {
 	bool undelete; /* APPEND: the stream is soft-deleted */
 	int64_t first; /* REPEATED: the numbers of what is there */
 	int64_t last;
+	const struct record *told; /* REPEATED: whose position is told, or NULL */
 };
 
 /* Judges whether the EVENTS may follow what is in STREAM, which is NULL where nobody has written to

@@ -15,13 +15,22 @@ static void handle_ping(struct connection *c, const struct request *r)
 /* There is nothing to scavenge: all stays in memory. */
 static void handle_scavenge(struct connection *c, const struct request *r)
 {
-	if (user_is_admin(r->user) || user_is_operator(r->user))
-		reply_scavenged(c, r->correlation,
-				ES__SCAVENGE_DATABASE_COMPLETED__SCAVENGE_RESULT__Success, NULL);
-	else
-		reply_scavenged(c, r->correlation,
-				ES__SCAVENGE_DATABASE_COMPLETED__SCAVENGE_RESULT__Failed,
-				"Access denied.");
+	bool allowed = user_is_admin(r->user) || user_is_operator(r->user);
+
+	switch (traits_of(c)->scavenge) {
+	case SCAVENGE_COMPLETED:
+		reply_scavenged(c, r->correlation, allowed);
+		break;
+	case SCAVENGE_STARTED:
+		reply_scavenge_started(c, r->correlation, allowed);
+		break;
+	case SCAVENGE_STARTED_OR_NONE:
+		if (allowed)
+			reply_scavenge_started(c, r->correlation, true);
+		break;
+	case SCAVENGE_NONE:
+		break;
+	}
 }
 
 /* Replies of a server that it takes from a client, too, as those of other nodes. */
@@ -34,35 +43,39 @@ static void handle_nothing(struct connection *c, const struct request *r)
 struct entry {
 	handler *handle;
 	bool any_correlation; /* a correlation id of zeros will do */
+	bool of_filters;      /* known to versions that filter */
 };
 
 static const struct entry entries[256] = {
-	[CMD_PING] = { handle_ping, true },
-	[CMD_WRITE_EVENTS] = { handle_write_events, false },
-	[CMD_WRITE_EVENTS_COMPLETED] = { handle_nothing, true },
-	[CMD_TRANSACTION_START] = { handle_transaction_start, false },
-	[CMD_TRANSACTION_START_COMPLETED] = { handle_nothing, true },
-	[CMD_TRANSACTION_WRITE] = { handle_transaction_write, false },
-	[CMD_TRANSACTION_WRITE_COMPLETED] = { handle_nothing, true },
-	[CMD_TRANSACTION_COMMIT] = { handle_transaction_commit, false },
-	[CMD_TRANSACTION_COMMIT_COMPLETED] = { handle_nothing, true },
-	[CMD_DELETE_STREAM] = { handle_delete_stream, false },
-	[CMD_DELETE_STREAM_COMPLETED] = { handle_nothing, true },
-	[CMD_READ_EVENT] = { handle_read_event, false },
-	[CMD_READ_STREAM_EVENTS_FORWARD] = { handle_read_forward, false },
-	[CMD_READ_STREAM_EVENTS_BACKWARD] = { handle_read_backward, false },
-	[CMD_READ_ALL_EVENTS_FORWARD] = { handle_read_all_forward, false },
-	[CMD_READ_ALL_EVENTS_BACKWARD] = { handle_read_all_backward, false },
-	[CMD_SUBSCRIBE_TO_STREAM] = { handle_subscribe, false },
-	[CMD_UNSUBSCRIBE_FROM_STREAM] = { handle_unsubscribe, false },
-	[CMD_CREATE_PERSISTENT_SUBSCRIPTION] = { handle_group_create, false },
-	[CMD_UPDATE_PERSISTENT_SUBSCRIPTION] = { handle_group_update, false },
-	[CMD_DELETE_PERSISTENT_SUBSCRIPTION] = { handle_group_delete, false },
-	[CMD_CONNECT_TO_PERSISTENT_SUBSCRIPTION] = { handle_group_connect, false },
-	[CMD_PERSISTENT_SUBSCRIPTION_ACK_EVENTS] = { handle_group_ack, false },
-	[CMD_PERSISTENT_SUBSCRIPTION_NAK_EVENTS] = { handle_group_nak, false },
-	[CMD_SCAVENGE_DATABASE] = { handle_scavenge, false },
-	[CMD_NOT_HANDLED] = { handle_nothing, true },
+	[CMD_PING] = { handle_ping, true, false },
+	[CMD_WRITE_EVENTS] = { handle_write_events, false, false },
+	[CMD_WRITE_EVENTS_COMPLETED] = { handle_nothing, true, false },
+	[CMD_TRANSACTION_START] = { handle_transaction_start, false, false },
+	[CMD_TRANSACTION_START_COMPLETED] = { handle_nothing, true, false },
+	[CMD_TRANSACTION_WRITE] = { handle_transaction_write, false, false },
+	[CMD_TRANSACTION_WRITE_COMPLETED] = { handle_nothing, true, false },
+	[CMD_TRANSACTION_COMMIT] = { handle_transaction_commit, false, false },
+	[CMD_TRANSACTION_COMMIT_COMPLETED] = { handle_nothing, true, false },
+	[CMD_DELETE_STREAM] = { handle_delete_stream, false, false },
+	[CMD_DELETE_STREAM_COMPLETED] = { handle_nothing, true, false },
+	[CMD_READ_EVENT] = { handle_read_event, false, false },
+	[CMD_READ_STREAM_EVENTS_FORWARD] = { handle_read_forward, false, false },
+	[CMD_READ_STREAM_EVENTS_BACKWARD] = { handle_read_backward, false, false },
+	[CMD_READ_ALL_EVENTS_FORWARD] = { handle_read_all_forward, false, false },
+	[CMD_READ_ALL_EVENTS_BACKWARD] = { handle_read_all_backward, false, false },
+	[CMD_FILTERED_READ_ALL_EVENTS_FORWARD] = { handle_filtered_forward, false, true },
+	[CMD_FILTERED_READ_ALL_EVENTS_BACKWARD] = { handle_filtered_backward, false, true },
+	[CMD_FILTERED_SUBSCRIBE_TO_STREAM] = { handle_filtered_subscribe, false, true },
+	[CMD_SUBSCRIBE_TO_STREAM] = { handle_subscribe, false, false },
+	[CMD_UNSUBSCRIBE_FROM_STREAM] = { handle_unsubscribe, false, false },
+	[CMD_CREATE_PERSISTENT_SUBSCRIPTION] = { handle_group_create, false, false },
+	[CMD_UPDATE_PERSISTENT_SUBSCRIPTION] = { handle_group_update, false, false },
+	[CMD_DELETE_PERSISTENT_SUBSCRIPTION] = { handle_group_delete, false, false },
+	[CMD_CONNECT_TO_PERSISTENT_SUBSCRIPTION] = { handle_group_connect, false, false },
+	[CMD_PERSISTENT_SUBSCRIPTION_ACK_EVENTS] = { handle_group_ack, false, false },
+	[CMD_PERSISTENT_SUBSCRIPTION_NAK_EVENTS] = { handle_group_nak, false, false },
+	[CMD_SCAVENGE_DATABASE] = { handle_scavenge, false, false },
+	[CMD_NOT_HANDLED] = { handle_nothing, true, false },
 };
 
 void refuse_body(struct connection *c, const struct request *r)
@@ -112,7 +125,7 @@ static void identify(struct connection *c, const struct package *p)
 	es__identify_client__free_unpacked(m, NULL);
 	if (c->confused)
 		return;
-	c->small_numbers = version == 0;
+	c->small_numbers = version == 0 && traits_of(c)->small_numbers;
 	c->confused = version > 1;
 	reply_empty(c, CMD_CLIENT_IDENTIFIED, &p->correlation);
 }
@@ -168,6 +181,8 @@ void dispatch(struct connection *c, const struct package *p)
 			     .body = { p->payload, p->payload_len } };
 
 	if (p->flags & PACKAGE_TRUSTED) {
+		if (traits_of(c)->told & TELL_TRUSTED)
+			reply_bad_request(c, r.correlation, "The flag is not for clients.");
 		connection_close_after_output(c);
 		return;
 	}
@@ -175,7 +190,8 @@ void dispatch(struct connection *c, const struct package *p)
 		return;
 	if (!find_user(c, p, &r.user))
 		reply_text(c, CMD_NOT_AUTHENTICATED, r.correlation, "Not authenticated.");
-	else if (entry->handle == NULL || c->confused)
+	else if (entry->handle == NULL || c->confused ||
+		 (entry->of_filters && !traits_of(c)->filters))
 		reply_bad_request(c, r.correlation,
 				  "The command is unknown or is not for clients to send.");
 	else if (!entry->any_correlation && guid_is_zero(r.correlation))

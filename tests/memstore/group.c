@@ -243,7 +243,9 @@ static void expire(struct group *group)
 	uint64_t now = loop_now(group->server->loop);
 	struct link *l;
 
-	while (timeout > 0 && (l = list_first(&group->sent)) != NULL) {
+	if (timeout < 0 || (timeout == 0 && group->server->store.traits->zero_never))
+		return;
+	while ((l = list_first(&group->sent)) != NULL) {
 		struct message *m = CONTAINER(l, struct message, place);
 
 		if (now - m->sent_at < (uint64_t)timeout)
@@ -277,10 +279,14 @@ static int compare_numbers(const void *a, const void *b)
 	       (message_number(*x) < message_number(*y));
 }
 
-/* What CONSUMER had out goes back in the order of the stream; how often it was delivered is
- * forgotten. */
-static void give_back(struct consumer *consumer)
+/*
+ * What CONSUMER had out goes back in the order of the stream. How often it was delivered is
+ * forgotten, or counted; then what was tried often enough is put aside, if the consumer's
+ * connection is GONE.
+ */
+static void give_back(struct consumer *consumer, bool gone)
 {
+	struct group *group = consumer->group;
 	size_t count = (size_t)consumer->in_flight;
 	struct message **messages = mem_new((count + 1) * sizeof(struct message *));
 	struct link *l = list_first(&consumer->messages);
@@ -291,21 +297,27 @@ static void give_back(struct consumer *consumer)
 
 		l = list_next(&consumer->messages, l);
 		if (m->done)
-			message_end(consumer->group, m);
+			message_end(group, m);
 		else
 			messages[kept++] = m;
 	}
 	qsort(messages, kept, sizeof(struct message *), compare_numbers);
-	for (size_t i = 0; i < kept; i++)
-		message_again(consumer->group, messages[i], 1);
+	for (size_t i = 0; i < kept; i++) {
+		if (group->server->store.traits->forgets_retries)
+			message_again(group, messages[i], 1);
+		else if (gone)
+			message_failed(group, messages[i]);
+		else
+			message_again(group, messages[i], messages[i]->retry_count + 1);
+	}
 	free(messages);
 }
 
-static void consumer_end(struct consumer *consumer)
+static void consumer_end(struct consumer *consumer, bool gone)
 {
 	struct group *group = consumer->group;
 
-	give_back(consumer);
+	give_back(consumer, gone);
 	strategy_leave(group, consumer);
 	list_remove(&consumer->of_group);
 	list_remove(&consumer->of_connection);
@@ -320,7 +332,7 @@ void consumers_end(struct connection *c)
 
 	for (struct link *l = c->consumers.next; l != &c->consumers; l = next) {
 		next = l->next;
-		consumer_end(CONTAINER(l, struct consumer, of_connection));
+		consumer_end(CONTAINER(l, struct consumer, of_connection), true);
 	}
 }
 
@@ -334,7 +346,7 @@ size_t consumers_leave(struct connection *c, const struct guid *correlation)
 
 		next = list_next(&c->consumers, l);
 		if (guid_equal(&consumer->correlation, correlation)) {
-			consumer_end(consumer);
+			consumer_end(consumer, false);
 			count++;
 		}
 	}
@@ -366,7 +378,7 @@ void group_join(struct group *group, struct connection *c, const struct guid *co
 
 /* Answers -------------------------------------------------------------------------------------- */
 
-/* The message with ID. Its place is freed if it is the consumer with CORRELATION that answers. */
+/* The message with ID. */
 static struct message *answered(struct group *group, const struct guid *id)
 {
 	struct idnode *node = idtable_find(&group->messages, id);
@@ -374,8 +386,11 @@ static struct message *answered(struct group *group, const struct guid *id)
 	return node == NULL ? NULL : CONTAINER(node, struct message, node);
 }
 
+/* True where an answer with CORRELATION frees the place that M takes. */
 static bool is_owner(const struct message *m, const struct guid *correlation)
 {
+	if (!m->consumer->group->server->store.traits->acks_by_owner)
+		return true;
 	return guid_equal(&m->consumer->correlation, correlation);
 }
 
@@ -494,7 +509,7 @@ static void drop_consumers(const struct link *list)
 		next = l->next;
 		reply_dropped(consumer->c, &consumer->correlation,
 			      ES__SUBSCRIPTION_DROPPED__SUBSCRIPTION_DROP_REASON__Unsubscribed);
-		consumer_end(consumer);
+		consumer_end(consumer, false);
 	}
 }
 

@@ -14,12 +14,17 @@
 #include "reply.h"
 #include "server.h"
 
-enum strategy { STRATEGY_ROUND_ROBIN, STRATEGY_DISPATCH_TO_SINGLE, STRATEGY_PINNED };
+enum strategy {
+	STRATEGY_ROUND_ROBIN,
+	STRATEGY_DISPATCH_TO_SINGLE,
+	STRATEGY_PINNED,
+	STRATEGY_PINNED_BY_CORRELATION,
+};
 
 struct group_settings {
 	bool resolve_links;
 	int64_t start_from;      /* -1: the end */
-	int32_t message_timeout; /* milliseconds; 0: none */
+	int32_t message_timeout; /* milliseconds; 0: by the version, none or at once */
 	int32_t buffer_size;     /* messages that may wait for a consumer they are pinned to */
 	int32_t max_retry_count;
 	int32_t checkpoint_after; /* milliseconds; 0: never by time */

@@ -21,18 +21,23 @@ enum group_result {
 static const struct {
 	const char *name;
 	enum strategy strategy;
+	bool of_correlation; /* known to versions that have it */
 } strategies[] = {
-	{ "RoundRobin", STRATEGY_ROUND_ROBIN },
-	{ "DispatchToSingle", STRATEGY_DISPATCH_TO_SINGLE },
-	{ "Pinned", STRATEGY_PINNED },
+	{ "RoundRobin", STRATEGY_ROUND_ROBIN, false },
+	{ "DispatchToSingle", STRATEGY_DISPATCH_TO_SINGLE, false },
+	{ "Pinned", STRATEGY_PINNED, false },
+	{ "PinnedByCorrelation", STRATEGY_PINNED_BY_CORRELATION, true },
 };
 
-/* Whoever may write the server's settings may make, change and delete groups. */
+/* Whoever may write the server's settings may make, change and delete groups; later versions let
+ * operators, too. */
 static bool may_manage(struct connection *c, const struct request *r)
 {
 	struct span settings = span_of("$settings");
 	const struct store *store = &c->server->store;
 
+	if (!store->traits->admins_manage && user_is_operator(r->user))
+		return true;
 	return access_allowed(store, r->user, settings, store_find(store, settings), ACTION_WRITE);
 }
 
@@ -45,14 +50,16 @@ static struct span make_key(struct buffer *key, struct span stream, struct span 
 	return (struct span){ buffer_at(key), buffer_len(key) };
 }
 
-static bool find_strategy(struct span name, bool round_robin, enum strategy *strategy)
+static bool find_strategy(const struct traits *traits, struct span name, bool round_robin,
+			  enum strategy *strategy)
 {
 	if (name.len == 0) {
 		*strategy = round_robin ? STRATEGY_ROUND_ROBIN : STRATEGY_DISPATCH_TO_SINGLE;
 		return true;
 	}
 	for (size_t i = 0; i < sizeof(strategies) / sizeof(strategies[0]); i++) {
-		if (span_equal(name, span_of(strategies[i].name))) {
+		if (span_equal(name, span_of(strategies[i].name)) &&
+		    (!strategies[i].of_correlation || traits->correlation_strategy)) {
 			*strategy = strategies[i].strategy;
 			return true;
 		}
@@ -63,7 +70,7 @@ static bool find_strategy(struct span name, bool round_robin, enum strategy *str
 /* Create and update ---------------------------------------------------------------------------- */
 
 /* Returns false where the consumer strategy is unknown. */
-static bool read_settings(const Es__CreatePersistentSubscription *m,
+static bool read_settings(const struct traits *traits, const Es__CreatePersistentSubscription *m,
 			  struct group_settings *settings)
 {
 	*settings = (struct group_settings){
@@ -77,7 +84,7 @@ static bool read_settings(const Es__CreatePersistentSubscription *m,
 		.checkpoint_min = m->checkpoint_min_count,
 		.consumers_max = m->subscriber_max_count,
 	};
-	return find_strategy(name_of(m->named_consumer_strategy), m->prefer_round_robin,
+	return find_strategy(traits, name_of(m->named_consumer_strategy), m->prefer_round_robin,
 			     &settings->strategy);
 }
 
@@ -98,7 +105,7 @@ static void create_or_update(struct connection *c, const struct request *r,
 			    create ? "The group already exists." : "The group does not exist.");
 	} else if (stream.len == 0 || span_equal(stream, span_of("$all"))) {
 		reply_group(c, reply, r->correlation, GROUP_FAILED, "A group needs a stream.");
-	} else if (!read_settings(m, &settings)) {
+	} else if (!read_settings(traits_of(c), m, &settings)) {
 		reply_group(c, reply, r->correlation, GROUP_FAILED,
 			    "The consumer strategy does not exist.");
 	} else {
@@ -179,7 +186,8 @@ static void connect_group(struct connection *c, const struct request *r,
 	struct span stream = name_of(m->event_stream_id);
 	struct group *group = group_find(c->server, key);
 
-	if (!access_allowed(store, r->user, stream, store_find(store, stream), ACTION_READ))
+	if ((r->user == NULL && !store->traits->anonymous_groups) ||
+	    !access_allowed(store, r->user, stream, store_find(store, stream), ACTION_READ))
 		reply_dropped(c, r->correlation, DROP_REASON(AccessDenied));
 	else if (group == NULL)
 		reply_dropped(c, r->correlation, DROP_REASON(NotFound));
@@ -244,7 +252,8 @@ static bool read_answer_field(struct answer *answer, const struct field *f)
 	}
 }
 
-static bool read_answer(struct answer *answer, struct span body)
+/* NOTHING: an answer to no message will do. */
+static bool read_answer(struct answer *answer, struct span body, bool nothing)
 {
 	struct fields fields = fields_of(body);
 	struct field f;
@@ -253,7 +262,7 @@ static bool read_answer(struct answer *answer, struct span body)
 		if (!read_answer_field(answer, &f))
 			return false;
 	}
-	return !fields.bad && answer->key.len > 0 && answer->count > 0;
+	return !fields.bad && (nothing || (answer->key.len > 0 && answer->count > 0));
 }
 
 static void answer_each(struct group *group, const struct request *r, const struct answer *answer,
@@ -282,7 +291,7 @@ static void handle_answer(struct connection *c, const struct request *r, bool ac
 	struct answer answer = { 0 };
 	struct group *group;
 
-	if (!read_answer(&answer, r->body)) {
+	if (!read_answer(&answer, r->body, traits_of(c)->acks_nothing)) {
 		refuse_body(c, r);
 		return;
 	}

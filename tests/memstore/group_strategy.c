@@ -1,18 +1,34 @@
 /*
  * Which consumer of a group gets a message.
  */
+#include <jansson.h>
+
 #include "base/mem.h"
 #include "group_parts.h"
 
+/* By the text of "$correlationId" in the metadata; where there is none, by the stream. */
+static size_t pin_of_correlation(const struct record *record)
+{
+	struct span metadata = record_metadata(record);
+	json_t *json = json_loadb((const char *)metadata.at, metadata.len, 0, NULL);
+	const char *id = json_string_value(json_object_get(json, "$correlationId"));
+	size_t pin = names_hash(id != NULL ? span_of(id) : record->stream->node.name) % PINS;
+
+	json_decref(json);
+	return pin;
+}
+
 /* Messages are pinned by the stream they come from in the end: a link by the stream that it leads
  * to. */
-static size_t pin_of(const struct message *message)
+static size_t pin_of(const struct group *group, const struct message *message)
 {
 	const struct record *record =
 		message->resolved.event != NULL ? message->resolved.event : message->resolved.link;
 	struct span name = record->stream->node.name;
 	int64_t number;
 
+	if (group->settings.strategy == STRATEGY_PINNED_BY_CORRELATION)
+		return pin_of_correlation(record);
 	if (record->link)
 		(void)link_target(record, &name, &number);
 	return names_hash(name) % PINS;
@@ -36,7 +52,7 @@ static struct consumer *least_pinned(const struct group *group)
 
 static struct consumer *choose_pinned(struct group *group, const struct message *message)
 {
-	size_t pin = pin_of(message);
+	size_t pin = pin_of(group, message);
 	struct consumer *consumer;
 
 	if (group->pins == NULL)
@@ -61,6 +77,7 @@ struct consumer *strategy_choose(struct group *group, const struct message *mess
 	case STRATEGY_DISPATCH_TO_SINGLE:
 		return l == NULL ? NULL : CONTAINER(l, struct consumer, of_group);
 	case STRATEGY_PINNED:
+	case STRATEGY_PINNED_BY_CORRELATION:
 		return choose_pinned(group, message);
 	}
 	return NULL;

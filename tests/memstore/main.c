@@ -27,6 +27,7 @@ enum option_code {
 	OPTION_HEARTBEAT_INTERVAL,
 	OPTION_HEARTBEAT_TIMEOUT,
 	OPTION_PENDING_LIMIT,
+	OPTION_SPEAK,
 	OPTION_VERBOSE,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -42,6 +43,7 @@ static const struct option long_options[] = {
 	{ "heartbeat-interval", required_argument, NULL, OPTION_HEARTBEAT_INTERVAL },
 	{ "heartbeat-timeout", required_argument, NULL, OPTION_HEARTBEAT_TIMEOUT },
 	{ "pending-limit", required_argument, NULL, OPTION_PENDING_LIMIT },
+	{ "speak", required_argument, NULL, OPTION_SPEAK },
 	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -51,8 +53,8 @@ static const struct option long_options[] = {
 static const char help[] =
 	"usage: esbridge-memstore [options]\n"
 	"\n"
-	"A server that speaks EventStoreDB's TCP protocol as version 4.1.4 does and keeps\n"
-	"everything in memory. Users: admin and ops, both with the password changeit.\n"
+	"A server that speaks EventStoreDB's TCP protocol and keeps everything in memory.\n"
+	"Users: admin and ops, both with the password changeit.\n"
 	"\n"
 	"  --listen ADDRESS          address to listen on [127.0.0.1]\n"
 	"  --port N                  port, 0 for any free one [1113]\n"
@@ -62,6 +64,7 @@ static const char help[] =
 	"  --heartbeat-timeout MS    silence after it before the connection is closed [1000]\n"
 	"  --pending-limit BYTES     close a connection that leaves more output waiting; 0: none\n"
 	"                            [0; EventStoreDB has 10485760]\n"
+	"  --speak VERSION           the version of EventStoreDB that it speaks as [5.0.11]\n"
 	"  --verbose                 log connections\n"
 	"  --version                 print the version and exit\n"
 	"  --help                    print this and exit\n";
@@ -82,6 +85,20 @@ static size_t read_number(const char *option, const char *text, size_t most)
 		exit(EX_USAGE);
 	}
 	return (size_t)number;
+}
+
+/* Reads a version, or says which ones there are and exits. */
+static const struct traits *read_version(const char *text)
+{
+	const struct traits *traits = traits_find(text);
+
+	if (traits != NULL)
+		return traits;
+	(void)fprintf(stderr, "esbridge-memstore: --speak takes a version of");
+	for (unsigned i = 0; (traits = traits_at(i)) != NULL; i++)
+		(void)fprintf(stderr, "%s %s", i == 0 ? "" : ",", traits->version);
+	(void)fprintf(stderr, ", not \"%s\"\n", text);
+	exit(EX_USAGE);
 }
 
 static void take_option(struct options *o, int code, const char *value)
@@ -110,6 +127,9 @@ static void take_option(struct options *o, int code, const char *value)
 	case OPTION_PENDING_LIMIT:
 		o->pending_limit = read_number("pending-limit", value, SIZE_MAX / 4);
 		break;
+	case OPTION_SPEAK:
+		o->traits = read_version(value);
+		break;
 	case OPTION_VERBOSE:
 		o->verbose = true;
 		break;
@@ -130,6 +150,7 @@ static void read_options(struct options *o, int argc, char **argv)
 	int code;
 
 	*o = (struct options){
+		.traits = traits_find("5.0.11"),
 		.address = "127.0.0.1",
 		.port = 1113,
 		.heartbeat_interval = 2000,

@@ -18,13 +18,16 @@ bool resolve(const struct store *store, const struct user *user, const struct re
 	*resolved = (struct resolved){ .event = record };
 	if (!resolve_links || !record->link)
 		return true;
-	*resolved = (struct resolved){ .link = record };
 	if (link_target(record, &name, &number)) {
+		*resolved = (struct resolved){ .link = record };
 		const struct stream *stream = store_find(store, name);
 
-		if (!access_allowed(store, user, name, stream, ACTION_READ))
+		if (store->traits->checks_links &&
+		    !access_allowed(store, user, name, stream, ACTION_READ))
 			return false;
 		resolved->event = stream_event(stream, number, now);
+	} else if (store->traits->follows_rubbish) {
+		*resolved = (struct resolved){ .link = record };
 	}
 	return true;
 }
@@ -119,6 +122,15 @@ static struct stream_page_end failed(Es__ReadStreamEventsCompleted__ReadStreamRe
 		.end_of_stream = true,
 		.error = error != NULL ? error : "",
 	};
+}
+
+/* A refusal with nothing of the stream in it. */
+static struct stream_page_end denied(void)
+{
+	struct stream_page_end end = failed(STREAM_RESULT(AccessDenied), 0, text_denied);
+
+	end.no_position = true;
+	return end;
 }
 
 /* Adds the event NUMBER unless it has expired. Returns false where the page ends before it. */
@@ -224,12 +236,16 @@ static bool may_read(struct stream_read *read, const Es__ReadStreamEvents *m, bo
 	struct span name = name_of(m->event_stream_id);
 	const char *error = range_error(m, forward);
 	int64_t last;
+	bool allowed;
 
 	read->stream = store_find(store, name);
 	last = stream_last(read->stream);
-	if (error != NULL)
+	allowed = access_allowed(store, read->r->user, name, read->stream, ACTION_READ);
+	if (!allowed && store->traits->denies_first)
+		read->end = denied();
+	else if (error != NULL)
 		read->end = failed(STREAM_RESULT(Error), -1, error);
-	else if (!access_allowed(store, read->r->user, name, read->stream, ACTION_READ))
+	else if (!allowed)
 		read->end = failed(STREAM_RESULT(AccessDenied), -1, NULL);
 	else if (last == NUMBER_DELETED)
 		read->end = failed(STREAM_RESULT(StreamDeleted), last, NULL);

@@ -1,9 +1,10 @@
 /*
- * ReadAllEvents in both directions.
+ * ReadAllEvents and FilteredReadAllEvents in both directions.
  *
  * A position is the pair of commit and prepare. Forward it names the first event that is wanted,
  * backward the end of the last one; so the same event has other positions in each direction.
  */
+#include "filter.h"
 #include "handlers.h"
 #include "read.h"
 #include "reply.h"
@@ -63,12 +64,34 @@ static size_t count_before(const struct store *store, struct position position,
 struct all_read {
 	struct connection *c;
 	const struct request *r;
-	const Es__ReadAllEvents *m;
-	struct position from;
+	enum command reply;
 	bool forward;
+	bool resolve_links;
+	int32_t max_count;
+	int32_t window; /* how many events are looked at for a filtered page; 0: no limit */
+	struct filter filter;
+	struct position from;
 	struct page page;
 	struct all_page_end end;
 };
+
+/* The next event of the log, from place *I on, or NULL at the end of the log. */
+static const struct record *take_record(const struct all_read *read, size_t *i)
+{
+	const struct store *store = &read->c->server->store;
+
+	if (read->forward)
+		return *i < store->log_count ? store->log[(*i)++] : NULL;
+	return *i > 0 ? store->log[--*i] : NULL;
+}
+
+static void set_next(struct all_read *read, const struct record *record)
+{
+	struct position next = read->forward ? next_forward(record) : next_backward(record);
+
+	read->end.next_commit = next.commit;
+	read->end.next_prepare = next.prepare;
+}
 
 /* Adds events until the page has enough. Returns false where a link leads to what the user may not
  * read. */
@@ -77,22 +100,26 @@ static bool add_events(struct all_read *read)
 	const struct store *store = &read->c->server->store;
 	size_t i = count_before(store, read->from, read->forward ? starts_at : ends_at);
 	int64_t now = clock_now();
+	int32_t seen = 0;
 
-	while (read->page.count < (size_t)read->m->max_count &&
-	       (read->forward ? i < store->log_count : i > 0)) {
-		const struct record *record = store->log[read->forward ? i++ : --i];
+	while (read->page.count < (size_t)read->max_count &&
+	       (read->window == 0 || seen < read->window)) {
+		const struct record *record = take_record(read, &i);
 		struct resolved resolved;
-		struct position next;
 
-		if (!resolve(store, read->r->user, record, read->m->resolve_link_tos, now,
-			     &resolved))
-			return false;
-		if (!page_has_room(&read->page, &resolved))
+		read->end.end_of_stream = record == NULL;
+		if (record == NULL)
 			return true;
-		all_page_add(&read->page, &resolved);
-		next = read->forward ? next_forward(record) : next_backward(record);
-		read->end.next_commit = next.commit;
-		read->end.next_prepare = next.prepare;
+		seen++;
+		if (filter_matches(&read->filter, record)) {
+			if (!resolve(store, read->r->user, record, read->resolve_links, now,
+				     &resolved))
+				return false;
+			if (!page_has_room(&read->page, &resolved))
+				return true;
+			all_page_add(&read->page, &resolved);
+		}
+		set_next(read, record);
 	}
 	return true;
 }
@@ -121,40 +148,69 @@ static const char *position_error(const struct all_read *read)
 
 static bool may_read(struct all_read *read)
 {
-	static const char all[] = "$all";
-	const struct store *store = &read->c->server->store;
-	const char *error = page_size_error(read->m->max_count);
+	const char *error = page_size_error(read->max_count);
 
 	if (error == NULL)
 		error = position_error(read);
-	if (!access_allowed(store, read->r->user, span_of(all), store_find(store, span_of(all)),
-			    ACTION_READ))
-		read->end = failed(ALL_RESULT(AccessDenied), NULL);
-	else if (error != NULL)
+	if (error != NULL)
 		read->end = failed(ALL_RESULT(Error), error);
-	else
-		return read->m->max_count > 0;
-	return false;
+	return error == NULL && read->max_count > 0;
 }
 
-static void read_page(struct all_read *read, enum command reply)
+static void begin(struct all_read *read)
 {
-	struct connection *c = read->c;
-
-	if (read->m->commit_position == -1 && read->m->prepare_position == -1)
-		read->from = (struct position){ c->server->store.end, c->server->store.end };
-	else
-		read->from =
-			(struct position){ read->m->commit_position, read->m->prepare_position };
-	all_page_begin(&read->page, c, reply, read->r->correlation, read->from.commit,
+	all_page_begin(&read->page, read->c, read->reply, read->r->correlation, read->from.commit,
 		       read->from.prepare);
+}
+
+/* A plain reply stands in for a filtered one in one version. */
+static enum command denial_of(const struct all_read *read)
+{
+	if (!traits_of(read->c)->denies_filtered_unfiltered)
+		return read->reply;
+	return read->forward ? CMD_READ_ALL_EVENTS_FORWARD_COMPLETED
+			     : CMD_READ_ALL_EVENTS_BACKWARD_COMPLETED;
+}
+
+/* What is told of the position differs between versions. */
+static void deny(struct all_read *read)
+{
+	bool first = traits_of(read->c)->denies_first;
+
+	if (first) {
+		read->from = (struct position){ -1, -1 };
+		read->reply = denial_of(read);
+	}
+	begin(read);
+	read->end = failed(ALL_RESULT(AccessDenied), first ? text_denied : NULL);
+	all_page_end(&read->page, &read->end);
+}
+
+static bool is_allowed(const struct all_read *read)
+{
+	const struct store *store = &read->c->server->store;
+	struct span all = span_of("$all");
+
+	return access_allowed(store, read->r->user, all, store_find(store, all), ACTION_READ);
+}
+
+static void read_page(struct all_read *read)
+{
+	const struct store *store = &read->c->server->store;
+
+	if (read->from.commit == -1 && read->from.prepare == -1)
+		read->from = (struct position){ store->end, store->end };
+	if (!is_allowed(read)) {
+		deny(read);
+		return;
+	}
+	begin(read);
 	read->end = (struct all_page_end){ .next_commit = read->from.commit,
 					   .next_prepare = read->from.prepare };
 	if (may_read(read) && !add_events(read)) {
-		buffer_cut(&c->out, buffer_len(&c->out) - read->page.began);
-		all_page_begin(&read->page, c, reply, read->r->correlation, read->from.commit,
-			       read->from.prepare);
-		read->end = failed(ALL_RESULT(AccessDenied), NULL);
+		buffer_cut(&read->c->out, buffer_len(&read->c->out) - read->page.began);
+		deny(read);
+		return;
 	}
 	all_page_end(&read->page, &read->end);
 }
@@ -163,12 +219,16 @@ static void handle_read_all(struct connection *c, const struct request *r, enum 
 			    bool forward)
 {
 	Es__ReadAllEvents *m = es__read_all_events__unpack(NULL, r->body.len, r->body.at);
-	struct all_read read = { .c = c, .r = r, .m = m, .forward = forward };
+	struct all_read read = { .c = c, .r = r, .reply = reply, .forward = forward };
 
-	if (m != NULL)
-		read_page(&read, reply);
-	else
+	if (m != NULL) {
+		read.from = (struct position){ m->commit_position, m->prepare_position };
+		read.max_count = m->max_count;
+		read.resolve_links = m->resolve_link_tos;
+		read_page(&read);
+	} else {
 		refuse_body(c, r);
+	}
 	es__read_all_events__free_unpacked(m, NULL);
 }
 
@@ -180,4 +240,35 @@ void handle_read_all_forward(struct connection *c, const struct request *r)
 void handle_read_all_backward(struct connection *c, const struct request *r)
 {
 	handle_read_all(c, r, CMD_READ_ALL_EVENTS_BACKWARD_COMPLETED, false);
+}
+
+/* A page may be empty and yet not the last one, where no event of the window matches. */
+static void handle_filtered(struct connection *c, const struct request *r, enum command reply,
+			    bool forward)
+{
+	Es__FilteredReadAllEvents *m =
+		es__filtered_read_all_events__unpack(NULL, r->body.len, r->body.at);
+	struct all_read read = { .c = c, .r = r, .reply = reply, .forward = forward };
+
+	if (m != NULL && filter_read(&read.filter, m->filter)) {
+		read.from = (struct position){ m->commit_position, m->prepare_position };
+		read.max_count = m->max_count;
+		read.window = m->max_search_window > 0 ? m->max_search_window : m->max_count;
+		read.resolve_links = m->resolve_link_tos;
+		read_page(&read);
+	} else {
+		refuse_body(c, r);
+	}
+	filter_free(&read.filter);
+	es__filtered_read_all_events__free_unpacked(m, NULL);
+}
+
+void handle_filtered_forward(struct connection *c, const struct request *r)
+{
+	handle_filtered(c, r, CMD_FILTERED_READ_ALL_EVENTS_FORWARD_COMPLETED, true);
+}
+
+void handle_filtered_backward(struct connection *c, const struct request *r)
+{
+	handle_filtered(c, r, CMD_FILTERED_READ_ALL_EVENTS_BACKWARD_COMPLETED, false);
 }

@@ -2,6 +2,8 @@
 
 enum { PAGE_MOST = FRAME_MOST - 64 * 1024 }; /* leaves room for what follows a page's events */
 
+const char text_denied[] = "Access denied.";
+
 static const char *const result_texts[] = {
 	[ES__OPERATION_RESULT__Success] = NULL,
 	[ES__OPERATION_RESULT__PrepareTimeout] = "Prepare phase timeout.",
@@ -10,8 +12,21 @@ static const char *const result_texts[] = {
 	[ES__OPERATION_RESULT__WrongExpectedVersion] = "Wrong expected version.",
 	[ES__OPERATION_RESULT__StreamDeleted] = "Stream is deleted.",
 	[ES__OPERATION_RESULT__InvalidTransaction] = "Invalid transaction.",
-	[ES__OPERATION_RESULT__AccessDenied] = "Access denied.",
+	[ES__OPERATION_RESULT__AccessDenied] = text_denied,
 };
+
+/* Fields of a reply as the version writes them: zero and empty values are written or left out. */
+static void put_int(struct connection *c, unsigned number, int64_t value)
+{
+	if (value != 0 || traits_of(c)->zeros)
+		add_int(&c->out, number, value);
+}
+
+static void put_text(struct connection *c, unsigned number, const char *text)
+{
+	if (text[0] != '\0' || traits_of(c)->zeros)
+		add_text(&c->out, number, text);
+}
 
 void reply_empty(struct connection *c, enum command command, const struct guid *correlation)
 {
@@ -34,23 +49,24 @@ void reply_bad_request(struct connection *c, const struct guid *correlation, con
 
 /* Writes --------------------------------------------------------------------------------------- */
 
-static void add_result(struct buffer *out, unsigned first_field, Es__OperationResult result)
+static void add_result(struct connection *c, unsigned first_field, Es__OperationResult result)
 {
-	add_int(out, first_field, result);
+	put_int(c, first_field, result);
 	if (result_texts[result] != NULL)
-		add_text(out, first_field + 1, result_texts[result]);
+		put_text(c, first_field + 1, result_texts[result]);
 }
 
 void reply_write(struct connection *c, const struct guid *correlation, const struct outcome *o)
 {
 	size_t began = connection_begin(c, CMD_WRITE_EVENTS_COMPLETED, correlation);
 
-	add_result(&c->out, 1, o->result);
-	add_int(&c->out, 3, o->first);
-	add_int(&c->out, 4, o->last);
-	add_int(&c->out, 5, o->prepare);
-	add_int(&c->out, 6, o->commit);
-	add_int(&c->out, 7, o->current);
+	add_result(c, 1, o->result);
+	put_int(c, 3, o->first);
+	put_int(c, 4, o->last);
+	put_int(c, 5, o->prepare);
+	put_int(c, 6, o->commit);
+	if (traits_of(c)->write_version)
+		put_int(c, 7, o->current);
 	connection_end(c, began);
 }
 
@@ -58,9 +74,11 @@ void reply_delete(struct connection *c, const struct guid *correlation, const st
 {
 	size_t began = connection_begin(c, CMD_DELETE_STREAM_COMPLETED, correlation);
 
-	add_result(&c->out, 1, o->result);
-	add_int(&c->out, 3, o->prepare);
-	add_int(&c->out, 4, o->commit);
+	add_result(c, 1, o->result);
+	put_int(c, 3, o->prepare);
+	put_int(c, 4, o->commit);
+	if (traits_of(c)->delete_version)
+		put_int(c, 5, o->current);
 	connection_end(c, began);
 }
 
@@ -69,8 +87,8 @@ void reply_transaction(struct connection *c, enum command command, const struct 
 {
 	size_t began = connection_begin(c, command, correlation);
 
-	add_int(&c->out, 1, id);
-	add_result(&c->out, 2, result);
+	put_int(c, 1, id);
+	add_result(c, 2, result);
 	connection_end(c, began);
 }
 
@@ -79,14 +97,14 @@ void reply_commit(struct connection *c, const struct guid *correlation, int64_t 
 {
 	size_t began = connection_begin(c, CMD_TRANSACTION_COMMIT_COMPLETED, correlation);
 
-	add_int(&c->out, 1, id);
-	add_result(&c->out, 2, o->result);
+	put_int(c, 1, id);
+	add_result(c, 2, o->result);
 	if (o->result == ES__OPERATION_RESULT__Success)
-		add_text(&c->out, 3, "");
-	add_int(&c->out, 4, o->first);
-	add_int(&c->out, 5, o->last);
-	add_int(&c->out, 6, o->prepare);
-	add_int(&c->out, 7, o->commit);
+		put_text(c, 3, "");
+	put_int(c, 4, o->first);
+	put_int(c, 5, o->last);
+	put_int(c, 6, o->prepare);
+	put_int(c, 7, o->commit);
 	connection_end(c, began);
 }
 
@@ -130,7 +148,7 @@ static void add_record(struct connection *c, unsigned field, const struct record
 	before = bytes_size(record->stream->node.name.len);
 	after = before + 1 + varint_size((uint64_t)NUMBER_DELETED);
 	buffer_add(&c->out, record->bytes, before);
-	add_int(&c->out, 2, INT32_MAX);
+	put_int(c, 2, INT32_MAX);
 	buffer_add(&c->out, record->bytes + after, record->size - after);
 }
 
@@ -160,8 +178,8 @@ static void add_positioned(struct connection *c, unsigned field, const struct re
 		 pair_size(c, r) + 2 + varint_size((uint64_t)original->commit) +
 			 varint_size((uint64_t)original->prepare));
 	add_pair(c, r);
-	add_int(&c->out, 3, original->commit);
-	add_int(&c->out, 4, original->prepare);
+	put_int(c, 3, original->commit);
+	put_int(c, 4, original->prepare);
 }
 
 /* Reads ---------------------------------------------------------------------------------------- */
@@ -172,8 +190,11 @@ void reply_read_event(struct connection *c, const struct guid *correlation,
 	static const struct resolved none;
 	size_t began = connection_begin(c, CMD_READ_EVENT_COMPLETED, correlation);
 
-	add_int(&c->out, 1, result);
+	put_int(c, 1, result);
 	add_indexed(c, 2, event != NULL ? event : &none);
+	if (traits_of(c)->denies_first &&
+	    result == ES__READ_EVENT_COMPLETED__READ_EVENT_RESULT__AccessDenied)
+		put_text(c, 3, text_denied);
 	connection_end(c, began);
 }
 
@@ -201,21 +222,29 @@ void stream_page_end(struct page *page, const struct stream_page_end *end)
 {
 	struct connection *c = page->c;
 
-	add_int(&c->out, 2, end->result);
-	add_int(&c->out, 3, end->next);
-	add_int(&c->out, 4, number_for(c, end->last));
-	add_int(&c->out, 5, end->end_of_stream);
-	add_int(&c->out, 6, c->server->store.last_commit);
-	add_text(&c->out, 7, end->error);
+	put_int(c, 2, end->result);
+	put_int(c, 3, end->next);
+	put_int(c, 4, number_for(c, end->last));
+	put_int(c, 5, end->end_of_stream);
+	put_int(c, 6, end->no_position ? 0 : c->server->store.last_commit);
+	put_text(c, 7, end->error);
 	connection_end(c, page->began);
+}
+
+static bool is_filtered(enum command command)
+{
+	return command == CMD_FILTERED_READ_ALL_EVENTS_FORWARD_COMPLETED ||
+	       command == CMD_FILTERED_READ_ALL_EVENTS_BACKWARD_COMPLETED;
 }
 
 void all_page_begin(struct page *page, struct connection *c, enum command command,
 		    const struct guid *correlation, int64_t commit, int64_t prepare)
 {
-	*page = (struct page){ .c = c, .began = connection_begin(c, command, correlation) };
-	add_int(&c->out, 1, commit);
-	add_int(&c->out, 2, prepare);
+	*page = (struct page){ .c = c,
+			       .began = connection_begin(c, command, correlation),
+			       .filtered = is_filtered(command) };
+	put_int(c, 1, commit);
+	put_int(c, 2, prepare);
 }
 
 void all_page_add(struct page *page, const struct resolved *resolved)
@@ -228,12 +257,16 @@ void all_page_end(struct page *page, const struct all_page_end *end)
 {
 	struct connection *c = page->c;
 
-	add_int(&c->out, 4, end->next_commit);
-	add_int(&c->out, 5, end->next_prepare);
+	unsigned field = 6;
+
+	put_int(c, 4, end->next_commit);
+	put_int(c, 5, end->next_prepare);
+	if (page->filtered)
+		put_int(c, field++, end->end_of_stream);
 	if (end->result != ES__READ_ALL_EVENTS_COMPLETED__READ_ALL_RESULT__Success)
-		add_int(&c->out, 6, end->result);
+		put_int(c, field, end->result);
 	if (end->error != NULL)
-		add_text(&c->out, 7, end->error);
+		put_text(c, field + 1, end->error);
 	connection_end(c, page->began);
 }
 
@@ -243,9 +276,9 @@ void reply_subscribed(struct connection *c, const struct guid *correlation, cons
 {
 	size_t began = connection_begin(c, CMD_SUBSCRIPTION_CONFIRMATION, correlation);
 
-	add_int(&c->out, 1, c->server->store.last_commit);
+	put_int(c, 1, c->server->store.last_commit);
 	if (last != NULL)
-		add_int(&c->out, 2, number_for(c, *last));
+		put_int(c, 2, number_for(c, *last));
 	connection_end(c, began);
 }
 
@@ -264,7 +297,17 @@ void reply_dropped(struct connection *c, const struct guid *correlation,
 	size_t began = connection_begin(c, CMD_SUBSCRIPTION_DROPPED, correlation);
 
 	if (reason != ES__SUBSCRIPTION_DROPPED__SUBSCRIPTION_DROP_REASON__Unsubscribed)
-		add_int(&c->out, 1, reason);
+		put_int(c, 1, reason);
+	connection_end(c, began);
+}
+
+void reply_checkpoint(struct connection *c, const struct guid *correlation,
+		      const struct record *record)
+{
+	size_t began = connection_begin(c, CMD_CHECKPOINT_REACHED, correlation);
+
+	put_int(c, 1, record->commit);
+	put_int(c, 2, record->prepare);
 	connection_end(c, began);
 }
 
@@ -273,8 +316,8 @@ void reply_group(struct connection *c, enum command command, const struct guid *
 {
 	size_t began = connection_begin(c, command, correlation);
 
-	add_int(&c->out, 1, result);
-	add_text(&c->out, 2, reason);
+	put_int(c, 1, result);
+	put_text(c, 2, reason);
 	connection_end(c, began);
 }
 
@@ -283,9 +326,9 @@ void reply_joined(struct connection *c, const struct guid *correlation, struct s
 {
 	size_t began = connection_begin(c, CMD_PERSISTENT_SUBSCRIPTION_CONFIRMATION, correlation);
 
-	add_int(&c->out, 1, c->server->store.last_commit);
+	put_int(c, 1, c->server->store.last_commit);
 	add_bytes(&c->out, 2, key);
-	add_int(&c->out, 3, number_for(c, last));
+	put_int(c, 3, number_for(c, last));
 	connection_end(c, began);
 }
 
@@ -296,19 +339,38 @@ void reply_delivered(struct connection *c, const struct guid *correlation,
 		connection_begin(c, CMD_PERSISTENT_SUBSCRIPTION_STREAM_EVENT_APPEARED, correlation);
 
 	add_indexed(c, 1, resolved);
-	add_int(&c->out, 2, retry_count);
+	if (traits_of(c)->retry_count)
+		put_int(c, 2, retry_count);
 	connection_end(c, began);
 }
 
-void reply_scavenged(struct connection *c, const struct guid *correlation,
-		     Es__ScavengeDatabaseCompleted__ScavengeResult result, const char *error)
+void reply_scavenged(struct connection *c, const struct guid *correlation, bool allowed)
 {
 	size_t began = connection_begin(c, CMD_SCAVENGE_DATABASE_COMPLETED, correlation);
 
-	add_int(&c->out, 1, result);
-	if (error != NULL)
-		add_text(&c->out, 2, error);
-	add_int(&c->out, 3, 0);
-	add_int(&c->out, 4, 0);
+	put_int(c, 1,
+		allowed ? ES__SCAVENGE_DATABASE_COMPLETED__SCAVENGE_RESULT__Success
+			: ES__SCAVENGE_DATABASE_COMPLETED__SCAVENGE_RESULT__Failed);
+	if (!allowed)
+		put_text(c, 2, text_denied);
+	put_int(c, 3, 0);
+	put_int(c, 4, 0);
+	connection_end(c, began);
+}
+
+void reply_scavenge_started(struct connection *c, const struct guid *correlation, bool allowed)
+{
+	size_t began = connection_begin(c, CMD_SCAVENGE_DATABASE_COMPLETED, correlation);
+	char text[GUID_TEXT + 1] = "";
+	struct guid id;
+
+	put_int(c, 1,
+		allowed ? ES__SCAVENGE_DATABASE_RESPONSE__SCAVENGE_RESULT__Started
+			: ES__SCAVENGE_DATABASE_RESPONSE__SCAVENGE_RESULT__Unauthorized);
+	if (allowed) {
+		guid_make(&id);
+		guid_format(&id, text);
+		put_text(c, 2, text);
+	}
 	connection_end(c, began);
 }

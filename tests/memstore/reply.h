@@ -13,6 +13,8 @@
 #include "eventstore.pb-c.h"
 #include "store.h"
 
+extern const char text_denied[];
+
 /* A package with no payload, or with a text. */
 void reply_empty(struct connection *c, enum command command, const struct guid *correlation);
 void reply_text(struct connection *c, enum command command, const struct guid *correlation,
@@ -61,6 +63,7 @@ struct page {
 	struct connection *c;
 	size_t began;
 	size_t count;
+	bool filtered; /* a page of all streams */
 };
 
 /* True while a further event, RESOLVED, fits into a package. */
@@ -76,6 +79,7 @@ struct stream_page_end {
 	int64_t last;
 	bool end_of_stream;
 	const char *error; /* "" where there is none */
+	bool no_position;  /* the last position is not told */
 };
 
 void stream_page_end(struct page *page, const struct stream_page_end *end);
@@ -89,7 +93,8 @@ struct all_page_end {
 	Es__ReadAllEventsCompleted__ReadAllResult result;
 	int64_t next_commit;
 	int64_t next_prepare;
-	const char *error; /* or NULL */
+	bool end_of_stream; /* in filtered pages */
+	const char *error;  /* or NULL */
 };
 
 void all_page_end(struct page *page, const struct all_page_end *end);
@@ -110,7 +115,12 @@ void reply_joined(struct connection *c, const struct guid *correlation, struct s
 void reply_delivered(struct connection *c, const struct guid *correlation,
 		     const struct resolved *resolved, int32_t retry_count);
 
-void reply_scavenged(struct connection *c, const struct guid *correlation,
-		     Es__ScavengeDatabaseCompleted__ScavengeResult result, const char *error);
+/* Up to RECORD all was looked at for a filtered subscription. */
+void reply_checkpoint(struct connection *c, const struct guid *correlation,
+		      const struct record *record);
+
+/* ScavengeDatabaseCompleted, and ScavengeDatabaseResponse in its place from version 5 on. */
+void reply_scavenged(struct connection *c, const struct guid *correlation, bool allowed);
+void reply_scavenge_started(struct connection *c, const struct guid *correlation, bool allowed);
 
 #endif

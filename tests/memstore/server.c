@@ -155,7 +155,7 @@ bool server_start(struct server *server, struct loop *loop, const struct options
 		log_write(LOG_ERROR, "libevent gives no event for the listener");
 		return false;
 	}
-	store_init(&server->store, on_committed, server);
+	store_init(&server->store, options->traits, on_committed, server);
 	write_first_events(&server->store);
 	loop_set_deadline(loop, &server->group_tick, GROUP_TICK);
 	return true;

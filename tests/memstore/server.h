@@ -16,6 +16,7 @@
 #include "store.h"
 
 struct options {
+	const struct traits *traits; /* of the version that it speaks as */
 	const char *address;
 	const char *port_file;       /* or NULL */
 	unsigned port;               /* 0: any */

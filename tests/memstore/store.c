@@ -27,9 +27,11 @@ int64_t clock_now(void)
 
 /* Streams -------------------------------------------------------------------------------------- */
 
-void store_init(struct store *store, void (*committed)(void *arg, struct record *record), void *arg)
+void store_init(struct store *store, const struct traits *traits,
+		void (*committed)(void *arg, struct record *record), void *arg)
 {
 	memset(store, 0, sizeof(*store));
+	store->traits = traits;
 	store->last_commit = NUMBER_NONE;
 	store->committed = committed;
 	store->arg = arg;
@@ -206,8 +208,21 @@ static uint8_t *put_span(uint8_t *at, struct span bytes)
 	return at + bytes.len;
 }
 
-/* Writes the EventRecord of EVENT, with every field, as the real server does. */
-static void encode(struct record *record, const struct new_event *from)
+/* Fields as the version writes them: with ZEROS all of them, else those that say something. */
+static uint8_t *put_int(uint8_t *at, unsigned number, int64_t value, bool zeros)
+{
+	return value != 0 || zeros ? int_put(at, number, value) : at;
+}
+
+static uint8_t *put_bytes(uint8_t *at, unsigned number, struct span bytes, bool zeros)
+{
+	if (bytes.len == 0 && !zeros)
+		return at;
+	return put_span(bytes_put_head(at, number, bytes.len), bytes);
+}
+
+/* Writes the EventRecord of EVENT. */
+static void encode(struct record *record, const struct new_event *from, bool zeros)
 {
 	struct span name = record->stream->node.name;
 	uint8_t *at = record->bytes;
@@ -215,22 +230,44 @@ static void encode(struct record *record, const struct new_event *from)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	record->created = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-	at = put_span(bytes_put_head(at, 1, name.len), name);
-	at = int_put(at, 2, record->number);
+	at = put_bytes(at, 1, name, zeros);
+	at = put_int(at, 2, record->number, zeros);
 	at = bytes_put_head(at, 3, GUID_BYTES);
 	record->id_at = (uint32_t)(at - record->bytes);
 	at = put_span(at, (struct span){ from->id, GUID_BYTES });
-	at = put_span(bytes_put_head(at, 4, from->type.len), from->type);
-	at = int_put(at, 5, from->json);
-	at = int_put(at, 6, from->json);
-	at = bytes_put_head(at, 7, from->data.len);
-	record->data_at = (uint32_t)(at - record->bytes);
+	at = put_bytes(at, 4, from->type, zeros);
+	at = put_int(at, 5, from->json, zeros);
+	at = put_int(at, 6, from->json, zeros);
+	at = put_bytes(at, 7, from->data, zeros);
+	record->data_at = (uint32_t)(at - record->bytes - from->data.len);
 	record->data_len = (uint32_t)from->data.len;
-	at = put_span(at, from->data);
-	at = put_span(bytes_put_head(at, 8, from->metadata.len), from->metadata);
+	at = put_bytes(at, 8, from->metadata, zeros);
 	at = int_put(at, 9, TICKS_AT_EPOCH + (int64_t)ts.tv_sec * 10000000 + ts.tv_nsec / 100);
 	at = int_put(at, 10, record->created);
 	record->size = (uint32_t)(at - record->bytes);
+}
+
+/* The bytes of the field NUMBER of the EventRecord. */
+static struct span record_field(const struct record *record, uint32_t number)
+{
+	struct fields fields = fields_of((struct span){ record->bytes, record->size });
+	struct field field;
+
+	while (field_next(&fields, &field)) {
+		if (field.number == number)
+			return field.bytes;
+	}
+	return (struct span){ 0 };
+}
+
+struct span record_type(const struct record *record)
+{
+	return record_field(record, 4);
+}
+
+struct span record_metadata(const struct record *record)
+{
+	return record_field(record, 8);
 }
 
 static size_t record_most(const struct stream *stream, const struct new_event *from)
@@ -250,7 +287,7 @@ static struct record *make_record(struct store *store, struct stream *stream, in
 	record->number = number;
 	record->json = from->json;
 	record->link = span_equal(from->type, span_of("$>"));
-	encode(record, from);
+	encode(record, from, store->traits->zeros);
 	return record;
 }
 
@@ -263,6 +300,8 @@ static void take_effect(struct store *store, const struct record *record)
 		metadata_clear(&described->metadata);
 		if (record->json)
 			metadata_read(&described->metadata, record_data(record));
+		if (described->metadata.truncate_before == store->traits->number_most)
+			described->metadata.truncate_before = NUMBER_DELETED;
 	} else if (span_equal(record->stream->node.name, span_of("$settings"))) {
 		acl_free(store->user_acl);
 		acl_free(store->system_acl);

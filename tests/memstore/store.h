@@ -19,6 +19,7 @@
 #include "ids.h"
 #include "metadata.h"
 #include "names.h"
+#include "traits.h"
 
 #define NUMBER_DELETED \
 	INT64_MAX /* the event number of a tombstone, and the last one of a hard-deleted stream */
@@ -67,6 +68,7 @@ struct stream {
 };
 
 struct store {
+	const struct traits *traits;
 	struct names streams;
 	struct arena arena;
 	struct ids ids;
@@ -85,8 +87,9 @@ struct store {
 	void *arg;
 };
 
-void store_init(struct store *store, void (*committed)(void *arg, struct record *record),
-		void *arg);
+/* TRAITS lives as long as STORE. */
+void store_init(struct store *store, const struct traits *traits,
+		void (*committed)(void *arg, struct record *record), void *arg);
 void store_free(struct store *store);
 
 /* The stream called NAME, or NULL where nobody has named it for more than reading. */
@@ -125,6 +128,12 @@ static inline struct span record_id(const struct record *record)
 {
 	return (struct span){ record->bytes + record->id_at, GUID_BYTES };
 }
+
+/* The type of the event. */
+struct span record_type(const struct record *record);
+
+/* What came with the event, empty where nothing did. */
+struct span record_metadata(const struct record *record);
 
 static inline struct span record_data(const struct record *record)
 {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "filter.h"
 #include "group.h"
 #include "handlers.h"
 #include "reply.h"
@@ -13,13 +14,33 @@ struct subscription {
 	struct connection *c;
 	struct guid correlation;
 	bool resolve_links;
+	struct filter filter;
+	int32_t interval; /* events after which a checkpoint is told; 0 or less: never */
+	int32_t seen;     /* since the last one */
 };
 
 static void subscription_free(struct subscription *s)
 {
 	list_remove(&s->of_stream);
 	list_remove(&s->of_connection);
+	filter_free(&s->filter);
 	free(s);
+}
+
+static void deliver_to(const struct store *store, struct subscription *s,
+		       const struct record *record)
+{
+	struct resolved resolved = { .event = record };
+
+	if (s->resolve_links && record->link)
+		resolved = (struct resolved){ .event = store_follow(store, record, clock_now()),
+					      .link = record };
+	if (filter_matches(&s->filter, record))
+		reply_appeared(s->c, &s->correlation, &resolved);
+	if (s->interval > 0 && ++s->seen >= s->interval) {
+		s->seen = 0;
+		reply_checkpoint(s->c, &s->correlation, record);
+	}
 }
 
 /* A link is followed whatever the reader may read: the real server checks nothing here. */
@@ -28,15 +49,8 @@ static void deliver(const struct store *store, const struct link *list, const st
 	struct link *next;
 
 	for (struct link *l = list_first(list); l != NULL; l = next) {
-		const struct subscription *s = CONTAINER(l, struct subscription, of_stream);
-		struct resolved resolved = { .event = record };
-
 		next = list_next(list, l);
-		if (s->resolve_links && record->link)
-			resolved = (struct resolved){
-				.event = store_follow(store, record, clock_now()), .link = record
-			};
-		reply_appeared(s->c, &s->correlation, &resolved);
+		deliver_to(store, CONTAINER(l, struct subscription, of_stream), record);
 	}
 }
 
@@ -71,8 +85,17 @@ size_t subscriptions_drop(struct connection *c, const struct guid *correlation)
 	return count;
 }
 
+static bool may_subscribe(const struct connection *c, const struct request *r, struct span name)
+{
+	const struct store *store = &c->server->store;
+	struct span checked = name.len == 0 ? span_of("$all") : name;
+
+	return access_allowed(store, r->user, checked, store_find(store, checked), ACTION_READ);
+}
+
+/* Takes over what FILTER has. */
 static void subscribe(struct connection *c, const struct request *r, struct span name,
-		      bool resolve_links)
+		      bool resolve_links, struct filter *filter, int32_t interval)
 {
 	struct server *server = c->server;
 	struct stream *stream = name.len == 0 ? NULL : store_stream(&server->store, name);
@@ -82,30 +105,51 @@ static void subscribe(struct connection *c, const struct request *r, struct span
 	s->c = c;
 	s->correlation = *r->correlation;
 	s->resolve_links = resolve_links;
+	s->filter = *filter;
+	s->interval = interval;
+	*filter = (struct filter){ 0 };
 	list_append(stream != NULL ? &stream->subscriptions : &server->all_subscriptions,
 		    &s->of_stream);
 	list_append(&c->subscriptions, &s->of_connection);
 	reply_subscribed(c, r->correlation, stream != NULL ? &last : NULL);
 }
 
-void handle_subscribe(struct connection *c, const struct request *r)
+static void subscribe_or_deny(struct connection *c, const struct request *r, struct span name,
+			      bool resolve_links, struct filter *filter, int32_t interval)
 {
-	Es__SubscribeToStream *m = es__subscribe_to_stream__unpack(NULL, r->body.len, r->body.at);
-	const struct store *store = &c->server->store;
-	struct span name, checked;
-
-	if (m == NULL) {
-		refuse_body(c, r);
-		return;
-	}
-	name = name_of(m->event_stream_id);
-	checked = name.len == 0 ? span_of("$all") : name;
-	if (access_allowed(store, r->user, checked, store_find(store, checked), ACTION_READ))
-		subscribe(c, r, name, m->resolve_link_tos);
+	if (may_subscribe(c, r, name))
+		subscribe(c, r, name, resolve_links, filter, interval);
 	else
 		reply_dropped(c, r->correlation,
 			      ES__SUBSCRIPTION_DROPPED__SUBSCRIPTION_DROP_REASON__AccessDenied);
+}
+
+void handle_subscribe(struct connection *c, const struct request *r)
+{
+	Es__SubscribeToStream *m = es__subscribe_to_stream__unpack(NULL, r->body.len, r->body.at);
+	struct filter filter = { 0 };
+
+	if (m != NULL)
+		subscribe_or_deny(c, r, name_of(m->event_stream_id), m->resolve_link_tos, &filter,
+				  0);
+	else
+		refuse_body(c, r);
 	es__subscribe_to_stream__free_unpacked(m, NULL);
+}
+
+void handle_filtered_subscribe(struct connection *c, const struct request *r)
+{
+	Es__FilteredSubscribeToStream *m =
+		es__filtered_subscribe_to_stream__unpack(NULL, r->body.len, r->body.at);
+	struct filter filter = { 0 };
+
+	if (m != NULL && filter_read(&filter, m->filter))
+		subscribe_or_deny(c, r, name_of(m->event_stream_id), m->resolve_link_tos, &filter,
+				  m->checkpoint_interval);
+	else
+		refuse_body(c, r);
+	filter_free(&filter);
+	es__filtered_subscribe_to_stream__free_unpacked(m, NULL);
 }
 
 /* Ends live subscriptions and consumers of groups alike; what is not there is not answered. */

@@ -1,6 +1,9 @@
 /*
  * WriteEvents and DeleteStream.
  */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/guid.h"
 #include "decide.h"
 #include "handlers.h"
@@ -108,10 +111,8 @@ void handle_write_events(struct connection *c, const struct request *r)
 /* A soft deletion is metadata that hides everything, and replaces whatever metadata there was. */
 static const struct record *delete_softly(struct store *store, struct stream *stream)
 {
-	static const char all_hidden[] = "{\"$tb\":9223372036854775807}";
-	struct new_event event = { .type = span_of("$metadata"),
-				   .data = span_of(all_hidden),
-				   .json = true };
+	char all_hidden[64];
+	struct new_event event = { .type = span_of("$metadata"), .json = true };
 	struct buffer name = { 0 };
 	const struct record *record;
 	struct guid id;
@@ -120,6 +121,9 @@ static const struct record *delete_softly(struct store *store, struct stream *st
 	buffer_add(&name, stream->node.name.at, stream->node.name.len);
 	if (name.failed)
 		return NULL;
+	(void)snprintf(all_hidden, sizeof(all_hidden), "{\"$tb\":%" PRId64 "}",
+		       store->traits->number_most);
+	event.data = span_of(all_hidden);
 	guid_make(&id);
 	event.id = id.bytes;
 	record = store_append(
@@ -148,6 +152,13 @@ static struct verdict decide_deletion(const struct store *store, const struct st
 	return decide(store, stream, expected, &batch);
 }
 
+/* Where the stream is not there, some versions do not take its metadata for it. */
+static bool is_missing(const struct store *store, const struct stream *stream,
+		       const Es__DeleteStream *m)
+{
+	return !store->traits->deletes_missing && !m->hard_delete && stream_last(stream) < 0;
+}
+
 static void delete_as_asked(struct connection *c, const struct request *r,
 			    const Es__DeleteStream *m)
 {
@@ -161,20 +172,31 @@ static void delete_as_asked(struct connection *c, const struct request *r,
 	outcome_refused(&o, ES__OPERATION_RESULT__AccessDenied);
 	if (access_allowed(store, r->user, name, stream, ACTION_DELETE)) {
 		verdict = decide_deletion(store, stream, m->expected_version);
+		if (verdict.decision == DECISION_APPEND && is_missing(store, stream, m))
+			verdict.decision = DECISION_WRONG_VERSION;
 		outcome_of(&o, &verdict, stream);
 		if (verdict.decision == DECISION_APPEND)
 			record = delete_stream(store, name, m->hard_delete);
 	}
 	o.prepare = record != NULL ? record->prepare : -1;
 	o.commit = record != NULL ? record->commit : -1;
+	if (record != NULL)
+		o.current = m->hard_delete ? NUMBER_DELETED - 1 : record->number;
 	reply_delete(c, r->correlation, &o);
+}
+
+/* From 21.10 on a stream may also just be expected to be there. */
+static bool is_version(const struct connection *c, int64_t expected)
+{
+	return expected == EXPECT_SOME && traits_of(c)->delete_version;
 }
 
 void handle_delete_stream(struct connection *c, const struct request *r)
 {
 	Es__DeleteStream *m = es__delete_stream__unpack(NULL, r->body.len, r->body.at);
 
-	if (m != NULL && name_of(m->event_stream_id).len > 0 && m->expected_version >= EXPECT_ANY)
+	if (m != NULL && name_of(m->event_stream_id).len > 0 &&
+	    (m->expected_version >= EXPECT_ANY || is_version(c, m->expected_version)))
 		delete_as_asked(c, r, m);
 	else
 		refuse_body(c, r);
