@@ -177,8 +177,8 @@ void catchup_pump(struct catchup *c)
 			read_again(c);
 		else if (c->state == CATCHUP_GIVING)
 			loop_put_off(c->store->loop, &c->give);
-		else if (c->events->room(c))
-			read_page(c);
+		else if (c->page_is_last || c->events->room(c))
+			read_page(c); /* at the end it is asked whether that was all, room or not */
 		break;
 	case CATCHUP_IDLE:
 	case CATCHUP_READING:
