@@ -66,10 +66,7 @@ bool guid_parse(const char *text, size_t len, struct guid *id)
 	char whole[GUID_TEXT + 1];
 	uuid_t rfc;
 
-	/*
-	 * uuid_parse_range() before libuuid 2.38 looks at the byte behind the text and wants a NUL
-	 * there.
-	 */
+	/* uuid_parse_range() before libuuid 2.38 wants a NUL behind the text. */
 	if (len != GUID_TEXT)
 		return false;
 	memcpy(whole, text, GUID_TEXT);

@@ -91,8 +91,7 @@ bool json_string_is(const struct json_doc *doc, uint32_t i, const char *what, si
  */
 bool json_string_get(const struct json_doc *doc, uint32_t i, struct buffer *out);
 
-/* Number token I as a 64-bit integer. False where it has a fraction, an exponent, or does not fit.
- */
+/* Number token I as a 64-bit integer. False where it has a fraction, an exponent, or is too big. */
 bool json_int64_get(const struct json_doc *doc, uint32_t i, int64_t *value);
 
 /*

@@ -55,16 +55,16 @@ static inline char *copy_plain(char *to, const char **p, const char *end)
 /* The same for all that stands in a string as it is: plain characters and valid UTF-8. */
 static inline char *copy_clean(char *to, const char **p, const char *end)
 {
-	size_t n;
-
 	for (;;) {
 		to = copy_plain(to, p, end);
 		do {
-			n = *p < end && (unsigned char)**p >= 0x80 ? scan_utf8(*p, end) : 0;
-			for (size_t i = 0; i < n; i++)
-				*to++ = *(*p)++;
+			size_t n = *p < end && (unsigned char)**p >= 0x80 ? scan_utf8(*p, end) : 0;
+
 			if (n == 0)
 				return to;
+			memcpy(to, *p, n);
+			to += n;
+			*p += n;
 		} while (*p < end && !scan_is_plain(**p));
 	}
 }

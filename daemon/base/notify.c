@@ -33,8 +33,7 @@ static socklen_t fill_address(struct sockaddr_un *address, const char *name)
 bool notify_send(const char *state)
 {
 	const char *name = getenv("NOTIFY_SOCKET");
-	/* READY is worth waiting for a moment; anything else is lost rather than hold up the loop.
-	 */
+	/* READY is worth a short wait; anything else is lost rather than hold up the loop. */
 	int flags = strncmp(state, "READY=1", 7) == 0 ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT;
 	struct timeval wait = { .tv_usec = WAIT_MOST_MS * 1000 };
 	struct sockaddr_un address;

@@ -29,8 +29,7 @@ enum setting_type {
 	SETTING_CHOICE,   /* int64_t, the index of a word in `choices` */
 };
 
-/* A table is an array of settings, those of one section together, ended by one whose name is NULL.
- */
+/* A table is an array of settings, a section's together, ended by one whose name is NULL. */
 struct setting {
 	const char *section;
 	const char *name;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "suites.h"
 
 static Suite *(*const suites[])(void) = {
@@ -31,7 +32,7 @@ static Suite *(*const suites[])(void) = {
 	wire_suite,
 };
 
-/* The address sanitizer asks this: a malloc() of too much must fail as it does without it. */
+/* The address sanitizer asks this: a mem_new() of too much must fail as it does without it. */
 const char *__asan_default_options(void);
 
 const char *__asan_default_options(void)
@@ -68,7 +69,7 @@ FILE *unit_open(const char *path)
 
 char *unit_file(const void *bytes, size_t len)
 {
-	char *name = strdup("/tmp/esbridge-unit-XXXXXX");
+	char *name = mem_text("/tmp/esbridge-unit-XXXXXX");
 	int fd = mkstemp(name);
 
 	ck_assert_int_ge(fd, 0);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/mem.h"
 #include "suites.h"
 
 /* RFC 4648, section 10, and the two last characters of the alphabet. */
@@ -40,9 +41,9 @@ START_TEST(all_lengths_there_and_back)
 
 	for (size_t len = 0; len < 300; len++) {
 		/* Exactly as much as is promised, so that a sanitizer sees what is beyond. */
-		uint8_t *bytes = malloc(len + 1);
-		char *text = malloc(base64_text_len(len) + 1);
-		uint8_t *back = malloc(base64_bytes_len(base64_text_len(len)) + 1);
+		uint8_t *bytes = mem_new(len + 1);
+		char *text = mem_new(base64_text_len(len) + 1);
+		uint8_t *back = mem_new(base64_bytes_len(base64_text_len(len)) + 1);
 		size_t got;
 
 		for (size_t i = 0; i < len; i++)

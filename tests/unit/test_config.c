@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "config.h"
 #include "suites.h"
 
@@ -83,7 +84,7 @@ END_TEST
 /* Reads all of FILE; the caller frees it. */
 static char *read_all(FILE *file)
 {
-	char *text = calloc(1, 65536);
+	char *text = mem_new(65536);
 
 	ck_assert_uint_lt(fread(text, 1, 65535, file), 65535);
 	fclose(file);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "store/event.h"
 #include "store/wire_write.h"
 #include "suites.h"
@@ -158,7 +159,7 @@ START_TEST(refuses_broken_events)
 	add_record(&record);
 	wire_bytes(&b, 1, buffer_at(&record), buffer_len(&record));
 	for (size_t n = 1; n < buffer_len(&b); n++) {
-		uint8_t *bytes = malloc(n);
+		uint8_t *bytes = mem_new(n);
 
 		memcpy(bytes, buffer_at(&b), n);
 		ck_assert(!resolved_event_read((struct span){ bytes, n }, &e));

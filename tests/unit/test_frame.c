@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "store/command.h"
 #include "store/frame.h"
 #include "suites.h"
@@ -69,7 +70,7 @@ START_TEST(waits_for_the_rest)
 	frame_add(&out, CMD_WRITE_EVENTS, &id, &admin, "payload", 7);
 	whole = buffer_len(&out);
 	for (size_t n = 0; n < whole; n++) {
-		uint8_t *bytes = malloc(n == 0 ? 1 : n);
+		uint8_t *bytes = mem_new(n == 0 ? 1 : n);
 
 		memcpy(bytes, buffer_at(&out), n);
 		ck_assert_int_eq(frame_look(bytes, n, FRAME_MOST, &p, &size), FRAME_INCOMPLETE);
@@ -112,7 +113,7 @@ START_TEST(refuses_short_packages)
 	frame_add(&out, CMD_WRITE_EVENTS, &id, &admin, NULL, 0);
 	whole = buffer_len(&out) - FRAME_PREFIX;
 	for (size_t n = 1; n <= whole; n++) {
-		uint8_t *bytes = malloc(FRAME_PREFIX + n);
+		uint8_t *bytes = mem_new(FRAME_PREFIX + n);
 
 		memcpy(bytes, buffer_at(&out), FRAME_PREFIX + n);
 		bytes[0] = (uint8_t)n;
@@ -130,7 +131,8 @@ START_TEST(refuses_what_no_server_takes)
 	size_t began = frame_begin(&out, CMD_PING, &id, NULL);
 	size_t rest = FRAME_MOST - PACKAGE_HEADER;
 
-	memset(buffer_room(&out, rest + 1), 0, rest + 1);
+	ck_assert_ptr_nonnull(buffer_room(&out, rest + 1));
+	memset(out.data + out.end, 0, rest + 1);
 	buffer_added(&out, rest);
 	ck_assert(frame_end(&out, began));
 	buffer_added(&out, 1);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/idtable.h"
+#include "base/mem.h"
 #include "suites.h"
 
 enum { NODES = 5000 };
@@ -20,7 +21,7 @@ END_TEST
 START_TEST(finds_what_was_put_in)
 {
 	struct idtable t = { 0 };
-	struct idnode *nodes = calloc(NODES, sizeof(*nodes));
+	struct idnode *nodes = mem_new(NODES * sizeof(*nodes));
 
 	for (size_t i = 0; i < NODES; i++) {
 		/* Ids that differ in a few bits only, as a peer may choose them. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/json_walk.h"
+#include "base/mem.h"
 #include "oracle.h"
 #include "portable.h"
 #include "suites.h"
@@ -137,7 +138,7 @@ START_TEST(every_change_of_one_byte)
 {
 	size_t len = strlen(lines[_i]);
 	unsigned step = unit_is_slow() ? 29 : 1;
-	char *text = malloc(len);
+	char *text = mem_new(len);
 	unsigned taken = 0;
 	struct json_doc doc;
 
@@ -163,7 +164,7 @@ START_TEST(every_truncation)
 
 	json_doc_init(&doc, DEPTH, DEPTH, VALUES);
 	for (size_t n = 0; n < len; n++) {
-		char *text = malloc(n == 0 ? 1 : n);
+		char *text = mem_new(n == 0 ? 1 : n);
 
 		memcpy(text, lines[_i], n);
 		ck_assert(!compare(&doc, text, n));
@@ -323,7 +324,7 @@ START_TEST(made_texts_and_changes_of_them)
 		len = buffer_len(&m.text);
 		if (len < TEXT_MOST && !compare(&doc, (char *)m.text.data, len))
 			differ((char *)m.text.data, len, "a good text was refused");
-		text = malloc(len + 8);
+		text = mem_new(len + 8);
 		memcpy(text, m.text.data, len);
 		for (int change = 0; change < 4 && len > 0; change++) {
 			spoil(&m, text, &len);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/json_walk.h"
+#include "base/mem.h"
 #include "portable.h"
 #include "suites.h"
 
@@ -169,7 +170,7 @@ static const struct verdict {
 static void check_verdict(const struct walker *w, const struct verdict *v)
 {
 	/* A copy of the exact size, so that a sanitizer sees a byte read beyond it. */
-	char *text = malloc(v->len == 0 ? 1 : v->len);
+	char *text = mem_new(v->len == 0 ? 1 : v->len);
 	struct json_doc doc;
 	bool breaks;
 	bool good;
@@ -319,7 +320,7 @@ static size_t nest(char *text, size_t levels, bool objects)
 START_TEST(goes_as_deep_as_allowed)
 {
 	const struct walker *w = &walkers[_i / 2];
-	char *text = malloc((size_t)DEEPEST * 6);
+	char *text = mem_new((size_t)DEEPEST * 6);
 	struct json_doc doc;
 	size_t len;
 	bool breaks;

@@ -4,6 +4,7 @@
 #include "base/base64.h"
 #include "base/json_walk.h"
 #include "base/json_write.h"
+#include "base/mem.h"
 #include "portable.h"
 #include "suites.h"
 
@@ -106,7 +107,7 @@ START_TEST(reads_back)
 	for (unsigned i = 0; i < rounds; i++) {
 		size_t len = unit_random(&random) % 100;
 		unsigned any = (unsigned)(unit_random(&random) % 40);
-		char *text = malloc(len == 0 ? 1 : len);
+		char *text = mem_new(len == 0 ? 1 : len);
 
 		for (size_t j = 0; j < len; j++)
 			text[j] = unit_random(&random) % 40 < any

@@ -9,6 +9,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "base/mem.h"
 #include "eventstore.pb-c.h"
 #include "store/command.h"
 #include "store/event.h"
@@ -307,8 +308,8 @@ static void check_package(struct place *place, const char *line, uint8_t *frame)
 static void check_file(struct place *place)
 {
 	FILE *file = fopen(place->file, "re");
-	uint8_t *frame = malloc(LINE_MOST / 2);
-	char *line = malloc(LINE_MOST);
+	uint8_t *frame = mem_new(LINE_MOST / 2);
+	char *line = mem_new(LINE_MOST);
 
 	ck_assert_ptr_nonnull(file);
 	for (place->line = 1; fgets(line, LINE_MOST, file) != NULL; place->line++) {

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "store/wire_read.h"
 #include "store/wire_write.h"
 #include "suites.h"
@@ -58,7 +59,7 @@ END_TEST
 /* One field in memory of its exact size. */
 static bool read_one(const char *bytes, size_t len, struct wire_field *f, bool *broken)
 {
-	uint8_t *copy = malloc(len == 0 ? 1 : len);
+	uint8_t *copy = mem_new(len == 0 ? 1 : len);
 	struct wire w;
 	bool got;
 
@@ -141,7 +142,7 @@ START_TEST(reads_any_bytes_without_harm)
 
 	for (int i = 0; i < 20000; i++) {
 		size_t len = unit_random(&random) % 30;
-		uint8_t *bytes = malloc(len == 0 ? 1 : len);
+		uint8_t *bytes = mem_new(len == 0 ? 1 : len);
 		struct wire w;
 		struct wire_field f;
 
