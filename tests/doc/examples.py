@@ -256,14 +256,17 @@ class Report:
         self.good = True
 
     def __call__(self, what, run):
+        """Prints the point WHAT: well where RUN raises nothing. Returns whether it was."""
         self.count += 1
         try:
             run()
             print(f"ok {self.count} - {what[:120]}".replace("#", ""), flush=True)
+            return True
         except (Wrong, OSError, ValueError) as wrong:
             self.good = False
             print(f"# {str(wrong)}".replace("\n", "\n# "))
             print(f"not ok {self.count} - {what[:120]}".replace("#", ""), flush=True)
+            return False
 
 
 def self_check():
@@ -286,8 +289,7 @@ def main():
     for name, run in (("man/esbridge-protocol.7", run_manual), ("README.md", run_readme)):
         programs, before = Programs(), report.count
         try:
-            report(f"{name}: the programs start", programs.start)
-            if report.good:
+            if report(f"{name}: the programs start", programs.start):
                 run(os.path.join(root, name), programs, report)
             if not report.good:
                 print("\n".join("# " + line for line in programs.logs()))
