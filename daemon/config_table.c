@@ -61,7 +61,7 @@ const struct setting config_table[] = {
 
 	{ "socket", "path", SETTING_TEXT, AT(socket.path), "/run/esbridge/esbridge.sock", 1, 107,
 	  NULL, false,
-	  "The Unix socket to listen on. Unused where systemd hands the socket over (esbridged.socket)." },
+	  "The Unix socket to listen on. Unused where systemd hands the socket over." },
 	{ "socket", "mode", SETTING_MODE, AT(socket.mode), "0660", 0, 0777, NULL, false,
 	  "The permissions of the socket. To connect, a program needs write permission." },
 	{ "socket", "group", SETTING_TEXT, AT(socket.group), "", 0, 32, NULL, false,

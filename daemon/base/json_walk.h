@@ -70,8 +70,10 @@ void json_doc_shrink(struct json_doc *doc, uint32_t keep);
 /*
  * Checks the LEN bytes at TEXT (at most 2^32-1) as one JSON value with nothing but white space
  * around it, and notes its tokens. Returns false with `error` and `error_at` set where it is none,
- * goes deeper or has more values than allowed, or no memory is left ("out of memory"). A byte order
- * mark is an error at 0. Unpaired surrogates in escapes are accepted and flagged.
+ * goes deeper or has more values than allowed, or no memory is left ("out of memory"); `count` is 0
+ * then. `error_at` is the first wrong byte: LEN where the text ends too early, the first byte of
+ * what is no UTF-8, the bracket that goes too deep. A byte order mark is an error at 0. Unpaired
+ * surrogates in escapes are accepted and flagged. Members of the same name are the caller's matter.
  */
 bool json_parse(struct json_doc *doc, const char *text, size_t len);
 

@@ -1,7 +1,8 @@
 /*
- * The log: one line an event on standard error, `text key=value key=value`, with journald's `<N>`
- * in front where standard error is the journal (JOURNAL_STREAM names it) or where that is forced.
- * Secrets are never given to it.
+ * The log: one line an event on standard error, `text key=value key=value`. Where standard error is
+ * the journal (JOURNAL_STREAM names it), or where that is forced, journald's `<N>` stands in front
+ * and no time, since the journal keeps its own. Elsewhere it is the time, in UTC, and the level:
+ * `2026-11-23T20:11:12.123Z info text key=value`. Secrets are never given to it.
  */
 #ifndef ESBRIDGE_BASE_LOG_H
 #define ESBRIDGE_BASE_LOG_H
