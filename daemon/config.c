@@ -43,39 +43,6 @@ static void mistake(struct loading *l, const char *format, ...)
 	l->good = false;
 }
 
-/* The server ----------------------------------------------------------------------------------- */
-
-static bool split_port(const char *text, uint16_t *port)
-{
-	size_t len = strlen(text);
-	unsigned long value;
-
-	if (len == 0 || len > 5 || strspn(text, "0123456789") != len)
-		return false;
-	value = strtoul(text, NULL, 10);
-	*port = (uint16_t)value;
-	return value >= 1 && value <= 65535;
-}
-
-bool config_split_server(const char *text, char *host, size_t size, uint16_t *port)
-{
-	const char *colon = strrchr(text, ':');
-	size_t len = colon == NULL ? 0 : (size_t)(colon - text);
-	bool bracketed = len > 2 && text[0] == '[' && text[len - 1] == ']';
-
-	if (bracketed) {
-		text++;
-		len -= 2;
-	}
-	/* Colons without brackets could be an address whose end is taken for the port. */
-	if (len == 0 || len >= size || strcspn(text, "[] \t") < len ||
-	    (!bracketed && strcspn(text, ":") < len))
-		return false;
-	memcpy(host, text, len);
-	host[len] = '\0';
-	return split_port(colon + 1, port);
-}
-
 /* The password --------------------------------------------------------------------------------- */
 
 /* Returns the path of the file named NAME; the caller frees it. */
@@ -192,12 +159,7 @@ static void check_orders(struct loading *l)
 static void check_store(struct loading *l)
 {
 	struct config *c = l->config;
-	char host[CONFIG_HOST];
-	uint16_t port;
 
-	if (!config_split_server(c->store.server, host, sizeof(host), &port))
-		mistake(l, "server: expected HOST:PORT or [ADDRESS]:PORT, not %s",
-			log_text(c->store.server, strlen(c->store.server)));
 	if (*c->store.password != '\0' && *c->store.password_file != '\0')
 		mistake(l, "password and password_file cannot both be set");
 	else if (*c->store.password_file != '\0')

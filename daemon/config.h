@@ -12,13 +12,11 @@
 
 #include "base/settings.h"
 
-/* Room for a host name of DNS (253 bytes) or an address, with its NUL. */
-enum { CONFIG_HOST = 256 };
 
 /* Texts are never NULL. Durations are milliseconds, sizes bytes. */
 struct config {
 	struct {
-		char *server; /* HOST:PORT, see config_split_server() */
+		char *server; /* HOST:PORT, see endpoint_split() */
 		char *username;
 		char *password; /* also what was read from password_file */
 		char *password_file;
@@ -83,10 +81,5 @@ void config_print_sample(FILE *to);
 /* The level for log_setup(), an enum log_level. */
 int config_log_level(const struct config *c);
 
-/*
- * Takes TEXT, HOST:PORT or [ADDRESS]:PORT, apart. Returns false where it is neither, the port is
- * not 1 to 65535, or the host does not fit into SIZE bytes.
- */
-bool config_split_server(const char *text, char *host, size_t size, uint16_t *port);
 
 #endif

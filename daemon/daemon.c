@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -26,7 +27,7 @@ struct daemon {
 	struct event *signals[SIGNALS];
 	struct deadline drain;   /* the end of the patience with clients at the stop */
 	struct job end;
-	char host[CONFIG_HOST];
+	char host[ENDPOINT_HOST];
 	bool stopping;
 	int status;
 };
@@ -39,7 +40,7 @@ static void fill_store(struct daemon *d, struct store_settings *s)
 	uint16_t port = 0;
 
 	memset(s, 0, sizeof(*s));
-	config_split_server(c->store.server, d->host, sizeof(d->host), &port);
+	endpoint_split(c->store.server, d->host, sizeof(d->host), &port);
 	s->connection.host = d->host;
 	s->connection.port = port;
 	s->connection.name = c->store.connection_name;

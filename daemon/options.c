@@ -109,14 +109,13 @@ static int set(struct config *config, const char *section, const char *name, con
 
 	if (text == NULL || settings_set(config_table, config, section, name, text, fault, sizeof(fault)))
 		return EX_OK;
-	fprintf(stderr, "esbridged: %s: %s\n", option, fault);
+	/* The fault begins with the name of the setting. */
+	fprintf(stderr, "esbridged: %s (%s)\n", fault, option);
 	return EX_USAGE;
 }
 
 int options_config(const struct options *o, struct config *config)
 {
-	char host[CONFIG_HOST];
-	uint16_t port;
 	int status;
 
 	if (!config_load(config, o->file, complain, NULL))
@@ -124,11 +123,6 @@ int options_config(const struct options *o, struct config *config)
 	status = set(config, "socket", "path", "--socket", o->socket);
 	if (status == EX_OK)
 		status = set(config, "store", "server", "--server", o->server);
-	if (status == EX_OK && !config_split_server(config->store.server, host, sizeof(host), &port)) {
-		fprintf(stderr, "esbridged: --server: '%s' is not HOST:PORT with a port from 1 to 65535\n",
-			config->store.server);
-		status = EX_USAGE;
-	}
 	if (status != EX_OK)
 		config_free(config);
 	else /* the levels follow each other, from error to debug */

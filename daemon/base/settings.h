@@ -26,6 +26,7 @@ enum setting_type {
 	SETTING_DURATION, /* int64_t, milliseconds */
 	SETTING_SIZE,     /* int64_t, bytes */
 	SETTING_MODE,     /* int64_t, an octal file mode */
+	SETTING_ENDPOINT, /* char *, allocated: HOST:PORT, see base/endpoint.h */
 	SETTING_CHOICE,   /* int64_t, the index of a word in `choices` */
 };
 

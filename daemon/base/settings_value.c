@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/endpoint.h"
 #include "base/mem.h"
 
 struct unit {
@@ -31,6 +32,7 @@ static const struct type {
 } types[] = {
 	[SETTING_TEXT] = { .what = "a text" },
 	[SETTING_SECRET] = { .what = "a text" },
+	[SETTING_ENDPOINT] = { .what = "HOST:PORT or [ADDRESS]:PORT" },
 	[SETTING_BOOL] = { .what = "yes or no" },
 	[SETTING_INTEGER] = { no_units, 1, 10, "a whole number" },
 	[SETTING_DURATION] = { duration_units, 1000, 10, "a duration such as 500ms, 5s or 2m" },
@@ -58,12 +60,21 @@ static const char *text_of(const struct setting *row, const void *values)
 
 bool value_is_text(const struct setting *row)
 {
-	return row->type == SETTING_TEXT || row->type == SETTING_SECRET;
+	return row->type == SETTING_TEXT || row->type == SETTING_SECRET ||
+	       row->type == SETTING_ENDPOINT;
 }
 
 static bool in_range(const struct setting *row, int64_t n)
 {
 	return (row->least == 0 && row->most == 0) || (n >= row->least && n <= row->most);
+}
+
+static bool is_endpoint(const char *text)
+{
+	char host[ENDPOINT_HOST];
+	uint16_t port;
+
+	return endpoint_split(text, host, sizeof(host), &port);
 }
 
 /* Reading -------------------------------------------------------------------------------------- */
@@ -96,7 +107,8 @@ static bool parse_text(const struct setting *row, void *values, const char *text
 	char **at = place(row, values);
 	char *copy;
 
-	if (!in_range(row, (int64_t)strlen(text)) || !writable(text))
+	if (!in_range(row, (int64_t)strlen(text)) || !writable(text) ||
+	    (row->type == SETTING_ENDPOINT && !is_endpoint(text)))
 		return false;
 	copy = mem_text(text);
 	value_clear(row, values);
@@ -198,7 +210,7 @@ void value_describe(const struct setting *row, char to[RANGE_TEXT])
 		describe_words(row, to, n);
 		return;
 	}
-	if (row->least == 0 && row->most == 0)
+	if ((row->least == 0 && row->most == 0) || row->type == SETTING_ENDPOINT)
 		return;
 	if (value_is_text(row))
 		snprintf(to + n, RANGE_TEXT - n, " of %lld to %lld bytes", (long long)row->least,

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/endpoint.h"
 #include "config.h"
 #include "suites.h"
 
@@ -183,23 +184,23 @@ START_TEST(splits_servers)
 		"::1:1",    "::1",      "[::1]",   "[]:1",     "[::1:1", "::1]:1",
 		"[::1]1:1", "a:1113:2", "[a]b]:1", "a:000001",
 	};
-	char host[CONFIG_HOST], small[4];
+	char host[ENDPOINT_HOST], small[4];
 	char most[400];
 	uint16_t port;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		ck_assert(config_split_server(good[i].text, host, sizeof(host), &port));
+		ck_assert(endpoint_split(good[i].text, host, sizeof(host), &port));
 		ck_assert_str_eq(host, good[i].host);
 		ck_assert_uint_eq(port, good[i].port);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_msg(!config_split_server(bad[i], host, sizeof(host), &port), "%s",
+		ck_assert_msg(!endpoint_split(bad[i], host, sizeof(host), &port), "%s",
 			      bad[i]);
-	ck_assert(config_split_server("abc:1", small, sizeof(small), &port));
-	ck_assert(!config_split_server("abcd:1", small, sizeof(small), &port));
+	ck_assert(endpoint_split("abc:1", small, sizeof(small), &port));
+	ck_assert(!endpoint_split("abcd:1", small, sizeof(small), &port));
 	memset(most, 'a', sizeof(most));
 	strcpy(most + 350, ":1113");
-	ck_assert(!config_split_server(most, host, sizeof(host), &port));
+	ck_assert(!endpoint_split(most, host, sizeof(host), &port));
 }
 END_TEST
 
