@@ -57,7 +57,7 @@ static event_result find_event(struct connection *c, const struct request *r,
 			       const Es__ReadEvent *m, struct resolved *resolved)
 {
 	const struct store *store = &c->server->store;
-	struct span name = name_of(m->event_stream_id);
+	struct span name = field_text(r->body, 1);
 	const struct stream *stream = store_find(store, name);
 	int64_t last = stream_last(stream);
 	int64_t now = clock_now();
@@ -233,7 +233,7 @@ static const char *range_error(const Es__ReadStreamEvents *m, bool forward)
 static bool may_read(struct stream_read *read, const Es__ReadStreamEvents *m, bool forward)
 {
 	struct store *store = &read->c->server->store;
-	struct span name = name_of(m->event_stream_id);
+	struct span name = field_text(read->r->body, 1);
 	const char *error = range_error(m, forward);
 	int64_t last;
 	bool allowed;

@@ -101,3 +101,16 @@ void add_text(struct buffer *out, unsigned number, const char *text)
 {
 	add_bytes(out, number, (struct span){ (const uint8_t *)text, strlen(text) });
 }
+
+struct span field_text(struct span message, uint32_t number)
+{
+	struct fields fields = fields_of(message);
+	struct span found = { NULL, 0 };
+	struct field field;
+
+	while (field_next(&fields, &field)) {
+		if (field.number == number && field.type == WIRE_BYTES)
+			found = field.bytes;
+	}
+	return found;
+}

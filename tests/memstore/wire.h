@@ -50,6 +50,12 @@ static inline struct fields fields_of(struct span message)
  * fault. */
 bool field_next(struct fields *fields, struct field *field);
 
+/*
+ * The bytes of field NUMBER of MESSAGE, empty where it has none: a name as it was sent. The objects
+ * of protobuf-c end it at its first NUL.
+ */
+struct span field_text(struct span message, uint32_t number);
+
 /* Writes VALUE at AT, which has VARINT_MOST bytes. Returns the place behind it. */
 uint8_t *varint_put(uint8_t *at, uint64_t value);
 
