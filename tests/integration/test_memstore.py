@@ -35,7 +35,7 @@ MESSAGES = {
     0xC1: "SubscriptionConfirmation", APPEARED: "StreamEventAppeared", DROPPED: "SubscriptionDropped",
     CONFIRMED: "PersistentSubscriptionConfirmation", DELIVERED: "PersistentSubscriptionStreamEventAppeared",
     0xC9: "CreatePersistentSubscriptionCompleted", 0xBB: "FilteredReadAllEventsCompleted",
-    0xBE: "FilteredReadAllEventsCompleted",
+    0xBE: "FilteredReadAllEventsCompleted", 0xF1: "NotHandled",
 }
 ids = itertools.count(1)
 
@@ -151,7 +151,7 @@ def help_and_version():
     shown = run("--help")
     same(shown.returncode, 0)
     for option in ("listen", "port", "port-file", "no-heartbeat", "heartbeat-interval", "heartbeat-timeout",
-                   "pending-limit", "speak", "verbose", "version"):
+                   "pending-limit", "speak", "control", "verbose", "version"):
         check("--" + option in shown.stdout, "--help tells of --" + option)
     check(run("--version").stdout.startswith("esbridge-memstore "), "--version")
 

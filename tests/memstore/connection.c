@@ -47,6 +47,7 @@ void connection_close(struct connection *c)
 	close(c->fd);
 	subscriptions_end(c);
 	consumers_end(c);
+	fault_end(c);
 	loop_park(loop, c, free_connection);
 }
 
@@ -57,6 +58,8 @@ static void set_paused(struct connection *c, bool paused)
 	if (c->paused == paused)
 		return;
 	c->paused = paused;
+	if (c->stalled || c->finishing)
+		return;
 	if (paused)
 		event_del(c->readable);
 	else
@@ -67,12 +70,33 @@ static void set_paused(struct connection *c, bool paused)
  */
 static bool write_out(struct connection *c)
 {
-	while (buffer_len(&c->out) > 0) {
+	while (buffer_len(&c->out) > 0 && !c->stalled) {
 		if (buffer_write_fd(&c->out, c->fd) < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK;
 	}
 	buffer_shrink(&c->out, KEEP);
 	return true;
+}
+
+/* Closes so that the client sees the end and no reset: nothing that it sent may be left unread. */
+static void end_sending(struct connection *c)
+{
+	char unread[4096];
+
+	(void)shutdown(c->fd, SHUT_WR);
+	while (read(c->fd, unread, sizeof(unread)) > 0)
+		;
+}
+
+static void finish(struct connection *c)
+{
+	const struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	if (c->resetting)
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	else
+		end_sending(c);
+	connection_close(c);
 }
 
 static void flush(void *arg)
@@ -81,6 +105,12 @@ static void flush(void *arg)
 
 	if (c->doomed || !write_out(c)) {
 		connection_close(c);
+		return;
+	}
+	if (c->stalled)
+		return;
+	if (c->finishing && buffer_len(&c->out) == 0) {
+		finish(c);
 		return;
 	}
 	if (buffer_len(&c->out) > 0)
@@ -111,11 +141,17 @@ void connection_end(struct connection *c, size_t began)
 {
 	size_t limit = c->server->options->pending_limit;
 
+	if (c->finishing) {
+		buffer_cut(&c->out, buffer_len(&c->out) - began);
+		return;
+	}
 	if (c->closed || c->doomed || !frame_end(&c->out, began)) {
 		buffer_cut(&c->out, buffer_len(&c->out) - began);
 		c->doomed = true;
-	} else if (limit != 0 && buffer_len(&c->out) > limit) {
-		c->doomed = !write_out(c) || buffer_len(&c->out) > limit;
+	} else {
+		fault_sent(c, began);
+		if (limit != 0 && buffer_len(&c->out) > limit)
+			c->doomed = !write_out(c) || buffer_len(&c->out) > limit;
 	}
 	if (!c->closed)
 		loop_put_off(c->server->loop, &c->flush);
@@ -128,7 +164,7 @@ static void on_heartbeat(void *arg)
 {
 	struct connection *c = arg;
 	const struct options *o = c->server->options;
-	bool alive = c->reads != c->reads_seen || c->paused;
+	bool alive = c->reads != c->reads_seen || c->paused || c->stalled;
 	struct guid id;
 
 	if (!alive && c->heartbeat_due) {
@@ -200,11 +236,28 @@ static bool take_frame(struct connection *c)
 		refuse_package(c);
 		return false;
 	}
-	dispatch(c, &package);
+	switch (fault_received(c, &package)) {
+	case RECEPTION_HANDLE:
+		dispatch(c, &package);
+		fault_handled(c);
+		break;
+	case RECEPTION_PASS_OVER:
+		break;
+	case RECEPTION_KEEP:
+		return false;
+	}
 	if (c->closed)
 		return false;
 	buffer_consume(&c->in, size);
-	return true;
+	return !c->stalled && !c->finishing;
+}
+
+static void take_frames(struct connection *c)
+{
+	while (buffer_len(&c->in) > 0 && take_frame(c))
+		;
+	if (!c->closed)
+		buffer_shrink(&c->in, KEEP);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -222,10 +275,43 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	c->reads++;
-	while (buffer_len(&c->in) > 0 && take_frame(c))
-		;
-	if (!c->closed)
-		buffer_shrink(&c->in, KEEP);
+	take_frames(c);
+}
+
+/* By rule -------------------------------------------------------------------------------------- */
+
+void connection_stall(struct connection *c)
+{
+	c->stalled = true;
+	event_del(c->readable);
+}
+
+void connection_resume(struct connection *c)
+{
+	if (!c->stalled)
+		return;
+	c->stalled = false;
+	if (!c->paused)
+		event_add(c->readable, NULL);
+	loop_put_off(c->server->loop, &c->flush);
+	take_frames(c);
+}
+
+void connection_finish(struct connection *c, bool reset)
+{
+	c->stalled = false;
+	c->finishing = true;
+	c->resetting = reset;
+	event_del(c->readable);
+	loop_put_off(c->server->loop, &c->flush);
+}
+
+void connection_send(struct connection *c, const void *bytes, size_t len)
+{
+	if (c->finishing)
+		return;
+	buffer_add(&c->out, bytes, len);
+	loop_put_off(c->server->loop, &c->flush);
 }
 
 /* Start ---------------------------------------------------------------------------------------- */
@@ -260,6 +346,7 @@ void connection_make(struct server *server, int fd)
 	c->small_numbers = traits_of(c)->small_numbers;
 	link_init(&c->link);
 	link_init(&c->subscriptions);
+	link_init(&c->delayed);
 	link_init(&c->consumers);
 	job_init(&c->flush, flush, c);
 	deadline_init(&c->heartbeat, on_heartbeat, c);

@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/loop.h"
+#include "fault.h"
 #include "server.h"
 #include "store/command.h"
 #include "store/frame.h"
@@ -31,6 +32,9 @@ struct connection {
 	struct event *writable;
 	struct job flush;
 	struct deadline heartbeat;
+	struct link delayed;     /* packages that a rule holds back */
+	struct effect effect;    /* of the rule for the request at hand */
+	struct guid effect_of;   /* that request's correlation id */
 	uint64_t reads;          /* reads that brought something */
 	uint64_t reads_seen;     /* `reads` when the heartbeat's deadline was set */
 	const struct user *user; /* where DEFAULT_KNOWN */
@@ -42,6 +46,10 @@ struct connection {
 	bool paused;        /* not read from until its output has gone */
 	bool doomed;        /* left too much waiting: closed at the end of the turn */
 	bool closed;
+	bool stalled;   /* by a rule: nothing is read or sent */
+	bool kept;      /* the package in front has met its rule and is to be handled */
+	bool finishing; /* closed when what waits has gone; nothing more is read or added */
+	bool resetting; /* the same, with a reset */
 };
 
 /* Takes over FD, a connected socket. */
@@ -58,6 +66,17 @@ static inline const struct traits *traits_of(const struct connection *c)
 {
 	return c->server->store.traits;
 }
+
+/* By rule: neither reads nor sends until connection_resume(), which does nothing where C is not
+ * stalled. */
+void connection_stall(struct connection *c);
+void connection_resume(struct connection *c);
+
+/* By rule: sends what waits, then closes or RESETs the connection, at the end of the turn. */
+void connection_finish(struct connection *c, bool reset);
+
+/* Sends BYTES as they are. */
+void connection_send(struct connection *c, const void *bytes, size_t len);
 
 /* Begins a package to the client; its payload is then written to c->out. Returns what
  * connection_end() wants. */

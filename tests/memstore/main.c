@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "control.h"
 #include "server.h"
 
 #ifndef PACKAGE_VERSION
@@ -28,6 +29,7 @@ enum option_code {
 	OPTION_HEARTBEAT_TIMEOUT,
 	OPTION_PENDING_LIMIT,
 	OPTION_SPEAK,
+	OPTION_CONTROL,
 	OPTION_VERBOSE,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -44,6 +46,7 @@ static const struct option long_options[] = {
 	{ "heartbeat-timeout", required_argument, NULL, OPTION_HEARTBEAT_TIMEOUT },
 	{ "pending-limit", required_argument, NULL, OPTION_PENDING_LIMIT },
 	{ "speak", required_argument, NULL, OPTION_SPEAK },
+	{ "control", required_argument, NULL, OPTION_CONTROL },
 	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -65,6 +68,7 @@ static const char help[] =
 	"  --pending-limit BYTES     close a connection that leaves more output waiting; 0: none\n"
 	"                            [0; EventStoreDB has 10485760]\n"
 	"  --speak VERSION           the version of EventStoreDB that it speaks as [5.0.11]\n"
+	"  --control PATH            a Unix socket on which faults are asked for\n"
 	"  --verbose                 log connections\n"
 	"  --version                 print the version and exit\n"
 	"  --help                    print this and exit\n";
@@ -129,6 +133,9 @@ static void take_option(struct options *o, int code, const char *value)
 		break;
 	case OPTION_SPEAK:
 		o->traits = read_version(value);
+		break;
+	case OPTION_CONTROL:
+		o->control = value;
 		break;
 	case OPTION_VERBOSE:
 		o->verbose = true;
@@ -226,6 +233,7 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct server server;
+	struct control control = { 0 };
 	struct loop *loop;
 	int status;
 
@@ -233,8 +241,13 @@ int main(int argc, char **argv)
 	log_setup(options.verbose ? LOG_DEBUG : LOG_INFO, LOG_PREFIX_AUTO);
 	(void)signal(SIGPIPE, SIG_IGN);
 	loop = loop_new();
-	status = server_start(&server, loop, &options) ? serve(&server, loop, &options)
-						       : EX_UNAVAILABLE;
+	if (!server_start(&server, loop, &options))
+		status = EX_UNAVAILABLE;
+	else if (options.control != NULL && !control_start(&control, &server, options.control))
+		status = EX_CANTCREAT;
+	else
+		status = serve(&server, loop, &options);
+	control_stop(&control);
 	server_stop(&server);
 	loop_free(loop);
 	libevent_global_shutdown();

@@ -1,6 +1,9 @@
 #include "reply.h"
 
-enum { PAGE_MOST = FRAME_MOST - 64 * 1024 }; /* leaves room for what follows a page's events */
+enum {
+	PAGE_MOST = FRAME_MOST - 64 * 1024, /* leaves room for what follows a page's events */
+	HTTP_PORT = 2113,
+};
 
 const char text_denied[] = "Access denied.";
 
@@ -45,6 +48,26 @@ void reply_text(struct connection *c, enum command command, const struct guid *c
 void reply_bad_request(struct connection *c, const struct guid *correlation, const char *text)
 {
 	reply_text(c, CMD_BAD_REQUEST, correlation, text);
+}
+
+/* The additional information is a message in itself, of which the real server fills the addresses
+ * for TCP and for HTTP. */
+void reply_not_handled(struct connection *c, const struct guid *correlation, unsigned reason,
+		       const char *host, unsigned port)
+{
+	size_t began = connection_begin(c, CMD_NOT_HANDLED, correlation);
+	struct buffer info = { 0 };
+
+	put_int(c, 1, reason);
+	if (host != NULL) {
+		add_text(&info, 1, host);
+		add_int(&info, 2, port);
+		add_text(&info, 3, host);
+		add_int(&info, 4, HTTP_PORT);
+		add_bytes(&c->out, 2, (struct span){ buffer_at(&info), buffer_len(&info) });
+	}
+	buffer_free(&info);
+	connection_end(c, began);
 }
 
 /* Writes --------------------------------------------------------------------------------------- */

@@ -23,6 +23,10 @@ void reply_text(struct connection *c, enum command command, const struct guid *c
 /* BadRequest with TEXT. The connection stays. */
 void reply_bad_request(struct connection *c, const struct guid *correlation, const char *text);
 
+/* NotHandled for REASON; HOST and PORT are where the master is, unless HOST is NULL. */
+void reply_not_handled(struct connection *c, const struct guid *correlation, unsigned reason,
+		       const char *host, unsigned port);
+
 /* What came of a write, a deletion or the end of a transaction. */
 struct outcome {
 	Es__OperationResult result;

@@ -15,7 +15,13 @@
 #include "group.h"
 #include "subscription.h"
 
-enum { BACKLOG = 1024, GROUP_TICK = 1000, ACCEPT_AT_ONCE = 64, FIRST_RECORD = 104 };
+enum {
+	BACKLOG = 1024,
+	GROUP_TICK = 1000,
+	ACCEPT_AT_ONCE = 64,
+	FIRST_RECORD = 104,
+	OPENING_AGAIN = 50
+};
 
 static void on_committed(void *arg, struct record *record)
 {
@@ -109,7 +115,7 @@ static bool listen_at(struct server *server)
 	char port[16];
 	int error;
 
-	(void)snprintf(port, sizeof(port), "%u", o->port);
+	(void)snprintf(port, sizeof(port), "%u", server->port);
 	error = getaddrinfo(o->address, port, &hints, &address);
 	if (error != 0) {
 		log_write(LOG_ERROR, "cannot listen address=%s error=%s", o->address,
@@ -141,39 +147,95 @@ unsigned server_port(const struct server *server)
 
 /* Start and stop ------------------------------------------------------------------------------- */
 
-bool server_start(struct server *server, struct loop *loop, const struct options *options)
+static bool begin_listening(struct server *server)
 {
-	*server = (struct server){ .loop = loop, .options = options, .fd = -1 };
-	link_init(&server->connections);
-	link_init(&server->all_subscriptions);
-	deadline_init(&server->group_tick, on_tick, server);
 	if (!listen_at(server))
 		return false;
-	server->accepting =
-		event_new(loop_base(loop), server->fd, EV_READ | EV_PERSIST, on_accept, server);
-	if (server->accepting == NULL || event_add(server->accepting, NULL) != 0) {
-		log_write(LOG_ERROR, "libevent gives no event for the listener");
-		return false;
-	}
-	store_init(&server->store, options->traits, on_committed, server);
-	write_first_events(&server->store);
-	loop_set_deadline(loop, &server->group_tick, GROUP_TICK);
-	return true;
+	server->port = server_port(server);
+	server->accepting = event_new(loop_base(server->loop), server->fd, EV_READ | EV_PERSIST,
+				      on_accept, server);
+	if (server->accepting != NULL && event_add(server->accepting, NULL) == 0)
+		return true;
+	log_write(LOG_ERROR, "libevent gives no event for the listener");
+	return false;
 }
 
-void server_stop(struct server *server)
+static void end_listening(struct server *server)
+{
+	if (server->accepting != NULL)
+		event_free(server->accepting);
+	if (server->fd >= 0)
+		close(server->fd);
+	server->accepting = NULL;
+	server->fd = -1;
+}
+
+/* Listens again; where the port is not free yet, it is tried once more. */
+static void on_opening(void *arg)
+{
+	struct server *server = arg;
+
+	if (begin_listening(server))
+		return;
+	end_listening(server);
+	loop_set_deadline(server->loop, &server->opening, OPENING_AGAIN);
+}
+
+static void start_store(struct server *server)
+{
+	store_init(&server->store, server->options->traits, on_committed, server);
+	write_first_events(&server->store);
+}
+
+static void free_store(struct server *server)
+{
+	groups_free(server);
+	idtable_free(&server->transactions);
+	store_free(&server->store);
+}
+
+static void close_connections(struct server *server)
 {
 	struct link *l;
 
 	while ((l = list_first(&server->connections)) != NULL)
 		connection_close(CONTAINER(l, struct connection, link));
-	if (server->accepting != NULL)
-		event_free(server->accepting);
-	if (server->fd >= 0)
-		close(server->fd);
+}
+
+bool server_start(struct server *server, struct loop *loop, const struct options *options)
+{
+	*server = (struct server){ .loop = loop, .options = options, .fd = -1 };
+	server->port = options->port;
+	link_init(&server->connections);
+	link_init(&server->all_subscriptions);
+	faults_init(&server->faults);
+	deadline_init(&server->group_tick, on_tick, server);
+	deadline_init(&server->opening, on_opening, server);
+	if (!begin_listening(server))
+		return false;
+	start_store(server);
+	loop_set_deadline(loop, &server->group_tick, GROUP_TICK);
+	return true;
+}
+
+void server_restart(struct server *server, bool keep, unsigned ms)
+{
+	close_connections(server);
+	end_listening(server);
+	if (!keep) {
+		free_store(server);
+		start_store(server);
+	}
+	loop_set_deadline(server->loop, &server->opening, ms);
+}
+
+void server_stop(struct server *server)
+{
+	close_connections(server);
+	end_listening(server);
 	loop_clear_deadline(server->loop, &server->group_tick);
-	groups_free(server);
-	idtable_free(&server->transactions);
+	loop_clear_deadline(server->loop, &server->opening);
+	faults_clear(&server->faults);
+	free_store(server);
 	batch_free(&server->batch);
-	store_free(&server->store);
 }

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "batch.h"
+#include "fault.h"
 #include "names.h"
 #include "store.h"
 
@@ -19,6 +20,7 @@ struct options {
 	const struct traits *traits; /* of the version that it speaks as */
 	const char *address;
 	const char *port_file;       /* or NULL */
+	const char *control;         /* path of the control socket, or NULL */
 	unsigned port;               /* 0: any */
 	unsigned heartbeat_interval; /* milliseconds; 0: no heartbeats */
 	unsigned heartbeat_timeout;  /* milliseconds */
@@ -35,9 +37,12 @@ struct server {
 	struct names groups;           /* by "stream::group" */
 	struct idtable transactions;
 	struct batch batch; /* of the write at hand */
+	struct faults faults;
 	struct deadline group_tick;
 	struct event *accepting;
-	int fd;
+	int fd;        /* -1: it does not listen */
+	unsigned port; /* that it listens on */
+	struct deadline opening;
 };
 
 /*
@@ -48,6 +53,12 @@ bool server_start(struct server *server, struct loop *loop, const struct options
 
 /* The port it listens on. */
 unsigned server_port(const struct server *server);
+
+/*
+ * Closes all connections and the listener, as a server does that is started again, and listens
+ * after MS milliseconds. Unless KEEP, all that was stored is lost.
+ */
+void server_restart(struct server *server, bool keep, unsigned ms);
 
 /* Closes all connections and frees everything but the loop. */
 void server_stop(struct server *server);
