@@ -43,7 +43,7 @@ static void mistake(struct loading *l, const char *format, ...)
 	l->good = false;
 }
 
-/* The password --------------------------------------------------------------------------------- */
+/* The password ---------------------------------------------------------------------------------- */
 
 /* Returns the path of the file named NAME; the caller frees it. */
 static char *password_path(const char *name)
@@ -119,7 +119,7 @@ static void read_password(struct loading *l)
 	free(path);
 }
 
-/* The whole ------------------------------------------------------------------------------------ */
+/* The whole ------------------------------------------------------------------------------------- */
 
 /* Pairs of which the first must not be more than the second; `below`: must be less. */
 static const struct order {

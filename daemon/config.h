@@ -12,7 +12,6 @@
 
 #include "base/settings.h"
 
-
 /* Texts are never NULL. Durations are milliseconds, sizes bytes. */
 struct config {
 	struct {
@@ -80,6 +79,5 @@ void config_print_sample(FILE *to);
 
 /* The level for log_setup(), an enum log_level. */
 int config_log_level(const struct config *c);
-
 
 #endif

@@ -13,7 +13,8 @@ static const char *const log_levels[] = { "error", "warning", "notice", "info", 
 static const char *const log_prefixes[] = { "auto", "always", "never", NULL };
 
 const struct setting config_table[] = {
-	{ "store", "server", SETTING_ENDPOINT, AT(store.server), "127.0.0.1:1113", 3, 261, NULL, false,
+	{ "store", "server", SETTING_ENDPOINT, AT(store.server), "127.0.0.1:1113", 3, 261, NULL,
+	  false,
 	  "The EventStoreDB node to connect to, as HOST:PORT; an IPv6 address stands in brackets, as "
 	  "[::1]:1113. A name is resolved anew for every attempt." },
 	{ "store", "username", SETTING_TEXT, AT(store.username), "", 0, 127, NULL, false,

@@ -25,14 +25,14 @@ struct daemon {
 	struct local local;
 	struct listener *listener;
 	struct event *signals[SIGNALS];
-	struct deadline drain;   /* the end of the patience with clients at the stop */
+	struct deadline drain; /* the end of the patience with clients at the stop */
 	struct job end;
 	char host[ENDPOINT_HOST];
 	bool stopping;
 	int status;
 };
 
-/* Settings --------------------------------------------------------------------------------------- */
+/* Settings -------------------------------------------------------------------------------------- */
 
 static void fill_store(struct daemon *d, struct store_settings *s)
 {
@@ -46,8 +46,8 @@ static void fill_store(struct daemon *d, struct store_settings *s)
 	s->connection.name = c->store.connection_name;
 	snprintf(s->connection.credentials.login, sizeof(s->connection.credentials.login), "%s",
 		 c->store.username);
-	snprintf(s->connection.credentials.password, sizeof(s->connection.credentials.password), "%s",
-		 c->store.password);
+	snprintf(s->connection.credentials.password, sizeof(s->connection.credentials.password),
+		 "%s", c->store.password);
 	s->connection.connect_timeout = (uint32_t)c->store.connect_timeout;
 	s->connection.heartbeat_interval = (uint32_t)c->store.heartbeat_interval;
 	s->connection.heartbeat_timeout = (uint32_t)c->store.heartbeat_timeout;
@@ -99,8 +99,8 @@ static void tell_change(void *arg, const struct setting *row, bool taken)
 	if (taken)
 		log_write(LOG_NOTICE, "setting changed name=%s.%s", row->section, row->name);
 	else
-		log_write(LOG_WARNING, "setting takes effect after a restart only name=%s.%s", row->section,
-			  row->name);
+		log_write(LOG_WARNING, "setting takes effect after a restart only name=%s.%s",
+			  row->section, row->name);
 }
 
 static void changed(void *arg, const struct setting *row)
@@ -128,7 +128,7 @@ static void reload(struct daemon *d)
 	notify_send("READY=1");
 }
 
-/* Stopping --------------------------------------------------------------------------------------- */
+/* Stopping -------------------------------------------------------------------------------------- */
 
 static void end(void *arg)
 {
@@ -151,8 +151,8 @@ static void on_drain_over(void *arg)
 {
 	struct daemon *d = arg;
 
-	log_write(LOG_WARNING, "clients have not finished in time clients=%u requests=%u", d->local.client_count,
-		  d->bridge.requests);
+	log_write(LOG_WARNING, "clients have not finished in time clients=%u requests=%u",
+		  d->local.client_count, d->bridge.requests);
 	end(d);
 }
 
@@ -164,7 +164,8 @@ static void stop(struct daemon *d, int status)
 		end(d);
 		return;
 	}
-	log_write(LOG_NOTICE, "stopping clients=%u requests=%u", d->local.client_count, d->bridge.requests);
+	log_write(LOG_NOTICE, "stopping clients=%u requests=%u", d->local.client_count,
+		  d->bridge.requests);
 	notify_send("STOPPING=1\nSTATUS=finishing what is under way");
 	d->stopping = true;
 	d->status = status;
@@ -189,7 +190,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 		stop(d, EX_OK);
 }
 
-/* The store -------------------------------------------------------------------------------------- */
+/* The store ------------------------------------------------------------------------------------- */
 
 static void on_store_changed(void *arg, bool ready)
 {
@@ -208,7 +209,7 @@ static void on_gave_up(void *arg)
 	stop(arg, EX_UNAVAILABLE);
 }
 
-/* Starting --------------------------------------------------------------------------------------- */
+/* Starting -------------------------------------------------------------------------------------- */
 
 static void watch_signals(struct daemon *d)
 {
@@ -247,7 +248,8 @@ static int start(struct daemon *d)
 	job_init(&d->end, end, d);
 	apply(d);
 	if (d->config->socket.group[0] != '\0' && getgrnam(d->config->socket.group) == NULL) {
-		log_write(LOG_ERROR, "socket.group: there is no group '%s'", d->config->socket.group);
+		log_write(LOG_ERROR, "socket.group: there is no group '%s'",
+			  d->config->socket.group);
 		return EX_CONFIG;
 	}
 	d->listener = listener_new(&d->local, fault, sizeof(fault));
@@ -287,8 +289,8 @@ int daemon_run(struct config *config, const struct options *options)
 		tidy(&d);
 		return d.status;
 	}
-	log_write(LOG_NOTICE, "esbridged %s listens socket=%s server=%s", PACKAGE_VERSION, config->socket.path,
-		  config->store.server);
+	log_write(LOG_NOTICE, "esbridged %s listens socket=%s server=%s", PACKAGE_VERSION,
+		  config->socket.path, config->store.server);
 	notify_format("READY=1\nSTATUS=connecting to %s", config->store.server);
 	store_start(d.bridge.store);
 	loop_run(d.loop);

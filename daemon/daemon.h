@@ -7,7 +7,8 @@
 #include "config.h"
 #include "options.h"
 
-/* Runs until it is told to end. CONFIG is kept and changed by reloads. Returns what to exit with. */
+/* Runs until it is told to end. CONFIG is kept and changed by reloads. Returns what to exit with.
+ */
 int daemon_run(struct config *config, const struct options *options);
 
 #endif

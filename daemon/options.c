@@ -88,7 +88,8 @@ void options_read(struct options *o, int argc, char **argv)
 	int option;
 
 	*o = (struct options){ .action = ACTION_RUN };
-	while (o->action != ACTION_END && (option = getopt_long(argc, argv, "c:htvV", table, NULL)) != -1)
+	while (o->action != ACTION_END &&
+	       (option = getopt_long(argc, argv, "c:htvV", table, NULL)) != -1)
 		take(o, option);
 	if (o->action != ACTION_END && optind < argc) {
 		fprintf(stderr, "esbridged: '%s' is one argument too many\n", argv[optind]);
@@ -107,7 +108,8 @@ static int set(struct config *config, const char *section, const char *name, con
 {
 	char fault[256];
 
-	if (text == NULL || settings_set(config_table, config, section, name, text, fault, sizeof(fault)))
+	if (text == NULL ||
+	    settings_set(config_table, config, section, name, text, fault, sizeof(fault)))
 		return EX_OK;
 	/* The fault begins with the name of the setting. */
 	fprintf(stderr, "esbridged: %s (%s)\n", fault, option);
@@ -126,8 +128,9 @@ int options_config(const struct options *o, struct config *config)
 	if (status != EX_OK)
 		config_free(config);
 	else /* the levels follow each other, from error to debug */
-		config->daemon.log_level = config->daemon.log_level + o->verbose > LOG_DEBUG - LOG_ERROR ?
-						   LOG_DEBUG - LOG_ERROR :
-						   config->daemon.log_level + o->verbose;
+		config->daemon.log_level =
+			config->daemon.log_level + o->verbose > LOG_DEBUG - LOG_ERROR
+				? LOG_DEBUG - LOG_ERROR
+				: config->daemon.log_level + o->verbose;
 	return status;
 }

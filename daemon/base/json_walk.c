@@ -44,7 +44,7 @@ void json_doc_shrink(struct json_doc *doc, uint32_t keep)
 		json_doc_free(doc);
 }
 
-/* Failures ------------------------------------------------------------------------------------- */
+/* Failures -------------------------------------------------------------------------------------- */
 
 static const char *fail(const struct scan *s, const char *p, const char *error)
 {
@@ -59,7 +59,7 @@ static const char *expected(const struct scan *s, const char *p, const char *err
 	return fail(s, p, p < s->end ? error : "the text ends too early");
 }
 
-/* Tokens --------------------------------------------------------------------------------------- */
+/* Tokens ---------------------------------------------------------------------------------------- */
 
 static const char *grow(const struct scan *s, const char *at)
 {
@@ -102,7 +102,7 @@ static inline const char *note(const struct scan *s, const char *at, const char 
 	return p;
 }
 
-/* White space ---------------------------------------------------------------------------------- */
+/* White space ----------------------------------------------------------------------------------- */
 
 static const char *skip_white(struct scan *s, const char *p)
 {
@@ -118,7 +118,7 @@ static inline const char *skip(struct scan *s, const char *p)
 	return dense ? p : skip_white(s, p);
 }
 
-/* Strings -------------------------------------------------------------------------------------- */
+/* Strings --------------------------------------------------------------------------------------- */
 
 /* The value of a hexadecimal digit, or -1. */
 static int hex_digit(char c)
@@ -239,7 +239,7 @@ static inline const char *string(const struct scan *s, const char *at)
 	return note(s, at, p + 1, JSON_STRING, flags);
 }
 
-/* Numbers and words ---------------------------------------------------------------------------- */
+/* Numbers and words ----------------------------------------------------------------------------- */
 
 static bool is_digit(char c)
 {
@@ -311,7 +311,7 @@ static const char *scalar(const struct scan *s, const char *p)
 	return fail(s, p, "expected a value");
 }
 
-/* Containers ----------------------------------------------------------------------------------- */
+/* Containers ------------------------------------------------------------------------------------ */
 
 static inline bool in_object(const struct scan *s)
 {
@@ -461,7 +461,7 @@ bool json_check(const char *text, size_t len, unsigned depth, bool *breaks)
 	return good;
 }
 
-/* Values --------------------------------------------------------------------------------------- */
+/* Values ---------------------------------------------------------------------------------------- */
 
 /* What the escape behind the backslash at P stands for, in UTF-8. Returns the place behind it. */
 static const char *resolve(const char *p, char utf8[4], size_t *len)

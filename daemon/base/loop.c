@@ -96,7 +96,7 @@ uint64_t loop_now(struct loop *loop)
 	return loop->now;
 }
 
-/* The heap ------------------------------------------------------------------------------------- */
+/* The heap -------------------------------------------------------------------------------------- */
 
 static void heap_put(struct loop *loop, size_t place, struct deadline *d)
 {
@@ -196,7 +196,7 @@ static void set_timer(struct loop *loop)
 	loop->timer_at = at;
 }
 
-/* Jobs and turns ------------------------------------------------------------------------------- */
+/* Jobs and turns -------------------------------------------------------------------------------- */
 
 void job_init(struct job *job, void (*run)(void *arg), void *arg)
 {

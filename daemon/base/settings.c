@@ -11,7 +11,7 @@
 
 enum { FAULT_MOST = 512, NAME_MOST = 48, TEXT_COLUMNS = 80 };
 
-/* Names ---------------------------------------------------------------------------------------- */
+/* Names ----------------------------------------------------------------------------------------- */
 
 static const struct setting *find(const struct setting *table, const char *section,
 				  const char *name)
@@ -103,7 +103,7 @@ static void fault_value(const struct setting *row, const char *text, char *fault
 			 log_text(text, strlen(text)));
 }
 
-/* Single settings ------------------------------------------------------------------------------ */
+/* Single settings ------------------------------------------------------------------------------- */
 
 void settings_defaults(const struct setting *table, void *values)
 {
@@ -137,7 +137,7 @@ bool settings_set(const struct setting *table, void *values, const char *section
 	return true;
 }
 
-/* Files ---------------------------------------------------------------------------------------- */
+/* Files ----------------------------------------------------------------------------------------- */
 
 /*
  * A file while it is read. libinih asks for it line by line through give_line(), which keeps from
@@ -336,7 +336,7 @@ bool settings_read(const struct setting *table, void *values, const char *path,
 	return r.good;
 }
 
-/* Printing and reloading ----------------------------------------------------------------------- */
+/* Printing and reloading ------------------------------------------------------------------------ */
 
 /* Begins a section where ROW is its first. */
 static void print_section(const struct setting *table, const struct setting *row, FILE *to)

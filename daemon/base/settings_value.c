@@ -77,7 +77,7 @@ static bool is_endpoint(const char *text)
 	return endpoint_split(text, host, sizeof(host), &port);
 }
 
-/* Reading -------------------------------------------------------------------------------------- */
+/* Reading --------------------------------------------------------------------------------------- */
 
 /* The index of TEXT in WORDS, or -1. */
 static int find_word(const char *const *words, const char *text)
@@ -163,7 +163,7 @@ bool value_parse(const struct setting *row, void *values, const char *text)
 	return parse_number(row, values, text);
 }
 
-/* Writing -------------------------------------------------------------------------------------- */
+/* Writing --------------------------------------------------------------------------------------- */
 
 static const char *format_number(const struct setting *row, int64_t n, char space[VALUE_TEXT])
 {
@@ -221,7 +221,7 @@ void value_describe(const struct setting *row, char to[RANGE_TEXT])
 			 format_number(row, row->most, most));
 }
 
-/* Whole values --------------------------------------------------------------------------------- */
+/* Whole values ---------------------------------------------------------------------------------- */
 
 bool value_equal(const struct setting *row, const void *a, const void *b)
 {

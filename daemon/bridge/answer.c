@@ -10,7 +10,7 @@ enum { MESSAGE_TEXT = 1024 };
 struct error_row {
 	const char *name;
 	bool retry;
-	bool doubt;  /* the store gave up waiting for itself: what was asked may still come true */
+	bool doubt; /* the store gave up waiting for itself: what was asked may still come true */
 };
 
 static const struct error_row errors[ERROR_COUNT] = {
@@ -92,8 +92,8 @@ void answer_ok(struct buffer *out, const struct request_id *id)
 	buffer_add(out, "\"ok\":{", 6);
 }
 
-void answer_error_list(struct buffer *out, const struct request_id *id, enum error_code code, enum outcome outcome,
-		       const char *format, va_list list)
+void answer_error_list(struct buffer *out, const struct request_id *id, enum error_code code,
+		       enum outcome outcome, const char *format, va_list list)
 {
 	char message[MESSAGE_TEXT];
 
@@ -111,8 +111,8 @@ void answer_error_list(struct buffer *out, const struct request_id *id, enum err
 	}
 }
 
-void answer_error(struct buffer *out, const struct request_id *id, enum error_code code, enum outcome outcome,
-		  const char *format, ...)
+void answer_error(struct buffer *out, const struct request_id *id, enum error_code code,
+		  enum outcome outcome, const char *format, ...)
 {
 	va_list list;
 
@@ -126,7 +126,8 @@ void store_text(const struct package *package, const char *what, char message[ST
 	const char *text = (const char *)package->payload;
 	size_t len = 0;
 
-	while (len < package->payload_len && len < STORE_TEXT - 100 && text[len] != '\n' && text[len] != '\r')
+	while (len < package->payload_len && len < STORE_TEXT - 100 && text[len] != '\n' &&
+	       text[len] != '\r')
 		len++;
 	snprintf(message, STORE_TEXT, "%s%s%.*s", what, len > 0 ? ": " : "", (int)len, text);
 }

@@ -1,5 +1,6 @@
 /*
- * The lines that answer requests: their shape, and the closed list of error codes (PROTOCOL.md, section 2).
+ * The lines that answer requests: their shape, and the closed list of error codes (PROTOCOL.md,
+ * section 2).
  */
 #ifndef ESBRIDGE_BRIDGE_ANSWER_H
 #define ESBRIDGE_BRIDGE_ANSWER_H
@@ -53,12 +54,13 @@ enum error_code {
 
 /* Whether a request that may change the store has changed it. */
 enum outcome {
-	OUTCOME_NOT_SAID,  /* the request changes nothing */
-	OUTCOME_NONE,      /* certainly not stored */
-	OUTCOME_UNKNOWN,   /* sent, and no answer seen */
+	OUTCOME_NOT_SAID, /* the request changes nothing */
+	OUTCOME_NONE,     /* certainly not stored */
+	OUTCOME_UNKNOWN,  /* sent, and no answer seen */
 };
 
-/* The id of a request as its sender wrote it: a JSON string of at most 128 bytes between its quotes, or an integer. */
+/* The id of a request as its sender wrote it: a JSON string of at most 128 bytes between its
+ * quotes, or an integer. */
 enum { REQUEST_ID_MOST = 128 };
 struct request_id {
 	unsigned char len; /* 0: the request had none */
@@ -80,16 +82,18 @@ bool error_leaves_doubt(enum error_code code);
 void answer_ok(struct buffer *out, const struct request_id *id);
 
 /*
- * Begins `{"id":…,"error":{"code":…,"message":…,"retry":…,"outcome":…`; the caller may add members ("body"), then calls
- * answer_end().
+ * Begins `{"id":…,"error":{"code":…,"message":…,"retry":…,"outcome":…`; the caller may add members
+ * ("body"), then calls answer_end().
  */
-void answer_error(struct buffer *out, const struct request_id *id, enum error_code code, enum outcome outcome,
-		  const char *format, ...) __attribute__((format(printf, 5, 6)));
-void answer_error_list(struct buffer *out, const struct request_id *id, enum error_code code, enum outcome outcome,
-		       const char *format, va_list list);
+void answer_error(struct buffer *out, const struct request_id *id, enum error_code code,
+		  enum outcome outcome, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+void answer_error_list(struct buffer *out, const struct request_id *id, enum error_code code,
+		       enum outcome outcome, const char *format, va_list list);
 
 /*
- * The message for a refusal that carries a text of the server for people, often a stack trace: WHAT, and the first line of it.
+ * The message for a refusal that carries a text of the server for people, often a stack trace:
+ * WHAT, and the first line of it.
  */
 enum { STORE_TEXT = 400 };
 void store_text(const struct package *package, const char *what, char message[STORE_TEXT]);

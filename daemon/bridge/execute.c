@@ -14,7 +14,7 @@ struct execute {
 	struct operation operation;
 	const struct message *message; /* NULL: a ping */
 	struct render render;
-	struct buffer event_ids;       /* 16 bytes for each event written */
+	struct buffer event_ids; /* 16 bytes for each event written */
 	uint64_t began_us;
 	uint64_t timeout_ms;
 };
@@ -50,11 +50,12 @@ static void fail(struct execute *e, enum error_code code, bool doubt, const char
 	execute_free(e);
 }
 
-/* Answers of the store --------------------------------------------------------------------------- */
+/* Answers of the store -------------------------------------------------------------------------- */
 
 static uint32_t field_number(const ProtobufCMessageDescriptor *d, const char *name)
 {
-	const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(d, name);
+	const ProtobufCFieldDescriptor *f =
+		protobuf_c_message_descriptor_get_field_by_name(d, name);
 
 	return f == NULL ? 0 : f->id;
 }
@@ -115,7 +116,8 @@ static struct span request_payload(const struct execute *e)
 	struct package p;
 	size_t size;
 
-	frame_look(buffer_at(&e->operation.frame), buffer_len(&e->operation.frame), FRAME_MOST, &p, &size);
+	frame_look(buffer_at(&e->operation.frame), buffer_len(&e->operation.frame), FRAME_MOST, &p,
+		   &size);
 	return (struct span){ p.payload, p.payload_len };
 }
 
@@ -126,8 +128,10 @@ static void describe(const struct execute *e, char text[SUBJECT_TEXT])
 	struct span payload = request_payload(e);
 	uint32_t stream_field = field_number(d, "event_stream_id");
 	uint32_t group_field = field_number(d, "subscription_group_name");
-	struct span stream = stream_field == 0 ? (struct span){ NULL, 0 } : text_in(payload, stream_field);
-	struct span group = group_field == 0 ? (struct span){ NULL, 0 } : text_in(payload, group_field);
+	struct span stream =
+		stream_field == 0 ? (struct span){ NULL, 0 } : text_in(payload, stream_field);
+	struct span group =
+		group_field == 0 ? (struct span){ NULL, 0 } : text_in(payload, group_field);
 	int stream_len = stream.len > 128 ? 128 : (int)stream.len;
 	int group_len = group.len > 128 ? 128 : (int)group.len;
 
@@ -137,7 +141,8 @@ static void describe(const struct execute *e, char text[SUBJECT_TEXT])
 	else if (stream_field != 0)
 		snprintf(text, SUBJECT_TEXT, "stream '%.*s'", stream_len, (const char *)stream.at);
 	else if (field_number(d, "transaction_id") != 0)
-		snprintf(text, SUBJECT_TEXT, "transaction %lld", (long long)number_in(payload, 1, 0));
+		snprintf(text, SUBJECT_TEXT, "transaction %lld",
+			 (long long)number_in(payload, 1, 0));
 	else
 		snprintf(text, SUBJECT_TEXT, "the request");
 }
@@ -147,21 +152,23 @@ static void wrong_version(const struct execute *e, struct span answer, const cha
 {
 	uint32_t expected_field = field_number(e->message->request, "expected_version");
 	uint32_t current_field = field_number(e->message->response, "current_version");
-	int64_t current = current_field == 0 ? INT64_MIN : number_in(answer, current_field, INT64_MIN);
+	int64_t current =
+		current_field == 0 ? INT64_MIN : number_in(answer, current_field, INT64_MIN);
 	int64_t expected =
 		expected_field == 0 ? -2 : number_in(request_payload(e), expected_field, -2);
 
 	if (current == INT64_MIN || expected < -1)
 		snprintf(message, SUBJECT_TEXT * 2, "%s is not at the expected version", subject);
 	else if (current == -1)
-		snprintf(message, SUBJECT_TEXT * 2, "%s does not exist, and version %lld was expected", subject,
+		snprintf(message, SUBJECT_TEXT * 2,
+			 "%s does not exist, and version %lld was expected", subject,
 			 (long long)expected);
 	else if (expected == -1)
-		snprintf(message, SUBJECT_TEXT * 2, "%s is at %lld, and was expected not to exist", subject,
-			 (long long)current);
+		snprintf(message, SUBJECT_TEXT * 2, "%s is at %lld, and was expected not to exist",
+			 subject, (long long)current);
 	else
-		snprintf(message, SUBJECT_TEXT * 2, "%s is at %lld, not %lld", subject, (long long)current,
-			 (long long)expected);
+		snprintf(message, SUBJECT_TEXT * 2, "%s is at %lld, not %lld", subject,
+			 (long long)current, (long long)expected);
 }
 
 /* What a refusal of the store means, in words; the code that is not here says it by its name. */
@@ -172,10 +179,12 @@ static const char *explain(enum error_code code)
 		[ERROR_NO_STREAM] = "does not exist",
 		[ERROR_NOT_FOUND] = "has no such event",
 		[ERROR_ACCESS_DENIED] = "may not be used so by this user of the store",
-		[ERROR_INVALID_TRANSACTION] = "cannot be committed: the store does not find its beginning",
+		[ERROR_INVALID_TRANSACTION] =
+			"cannot be committed: the store does not find its beginning",
 		[ERROR_PREPARE_TIMEOUT] = "was not prepared by the store in its time",
 		[ERROR_COMMIT_TIMEOUT] = "was not committed by the store in its time",
-		[ERROR_FORWARD_TIMEOUT] = "was forwarded to the leader, which did not answer in its time",
+		[ERROR_FORWARD_TIMEOUT] =
+			"was forwarded to the leader, which did not answer in its time",
 		[ERROR_ALREADY_EXISTS] = "exists already",
 		[ERROR_DOES_NOT_EXIST] = "does not exist",
 		[ERROR_NOT_MODIFIED] = "is not modified",
@@ -184,8 +193,8 @@ static const char *explain(enum error_code code)
 	return texts[code] != NULL ? texts[code] : "was refused by the store";
 }
 
-static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *response, struct span answer,
-			   enum error_code code)
+static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *response,
+			   struct span answer, enum error_code code)
 {
 	struct buffer *out = request_out(&e->request);
 	char subject[SUBJECT_TEXT];
@@ -196,7 +205,8 @@ static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *
 		wrong_version(e, answer, subject, message);
 	else
 		snprintf(message, sizeof(message), "%s %s", subject, explain(code));
-	answer_error(out, &e->request.id, code, outcome_of(e, error_leaves_doubt(code)), "%s", message);
+	answer_error(out, &e->request.id, code, outcome_of(e, error_leaves_doubt(code)), "%s",
+		     message);
 	json_key(out, "body");
 	message_to_json(response, answer.at, answer.len, &e->render, out, NULL);
 	add_event_ids(e, out);
@@ -232,7 +242,8 @@ static void answer_message(struct execute *e, const struct package *package)
 		return;
 	}
 	answer_error(out, &e->request.id, ERROR_PROTOCOL_ERROR, outcome_of(e, true),
-		     "the store answered %s with bytes that are no %s", e->message->name, response->short_name);
+		     "the store answered %s with bytes that are no %s", e->message->name,
+		     response->short_name);
 	answer_end(out);
 }
 
@@ -247,8 +258,8 @@ static void answer_pong(struct execute *e)
 }
 
 /*
- * A client that asks for more than it reads: the answer is let go, and the read is sent again when there is room. Reads alone have
- * large answers, and may be repeated.
+ * A client that asks for more than it reads: the answer is let go, and the read is sent again when
+ * there is room. Reads alone have large answers, and may be repeated.
  */
 static void ask_again(struct request *r)
 {
@@ -257,15 +268,16 @@ static void ask_again(struct request *r)
 	if (r->session == NULL) {
 		request_end(r);
 		execute_free(e);
-	} else if (!operation_start(&e->operation, &e->operation.conversation.node.id, e->timeout_ms)) {
+	} else if (!operation_start(&e->operation, &e->operation.conversation.node.id,
+				    e->timeout_ms)) {
 		fail(e, ERROR_OVERLOADED, false, "too many requests wait for the store");
 	}
 }
 
 static void answered(struct execute *e, const struct package *package)
 {
-	if (e->message != NULL && e->message->kind == MESSAGE_READ && request_out(&e->request) != NULL &&
-	    session_is_full(e->request.session)) {
+	if (e->message != NULL && e->message->kind == MESSAGE_READ &&
+	    request_out(&e->request) != NULL && session_is_full(e->request.session)) {
 		request_hold(&e->request, ask_again);
 		return;
 	}
@@ -297,20 +309,23 @@ static void on_ended(struct operation *op, enum operation_end how, const struct 
 		answered(e, package);
 		break;
 	case OPERATION_BAD_REQUEST:
-		fail_with_text(e, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request", package);
+		fail_with_text(e, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request",
+			       package);
 		break;
 	case OPERATION_NOT_AUTHENTICATED:
-		fail_with_text(e, ERROR_NOT_AUTHENTICATED, "the store does not know this user and password",
-			       package);
+		fail_with_text(e, ERROR_NOT_AUTHENTICATED,
+			       "the store does not know this user and password", package);
 		break;
 	case OPERATION_NOT_HANDLED:
 		fail(e, ERROR_NOT_HANDLED, false, "this node of the store is read-only");
 		break;
 	case OPERATION_UNEXPECTED:
-		fail(e, ERROR_PROTOCOL_ERROR, true, "the store answered with a command that is no answer to this");
+		fail(e, ERROR_PROTOCOL_ERROR, true,
+		     "the store answered with a command that is no answer to this");
 		break;
 	case OPERATION_UNAVAILABLE:
-		fail(e, ERROR_UNAVAILABLE, false, "no connection to the store within the time allowed");
+		fail(e, ERROR_UNAVAILABLE, false,
+		     "no connection to the store within the time allowed");
 		break;
 	case OPERATION_TIMEOUT:
 		fail(e, ERROR_TIMEOUT, true, "the store did not answer within the time allowed");
@@ -325,7 +340,7 @@ static void on_ended(struct operation *op, enum operation_end how, const struct 
 	}
 }
 
-/* Requests --------------------------------------------------------------------------------------- */
+/* Requests -------------------------------------------------------------------------------------- */
 
 static struct execute *execute_new(struct bridge *bridge, const struct message *message)
 {
@@ -347,8 +362,9 @@ static void start(struct execute *e, struct session *s, const struct request_id 
 }
 
 /* False, with the request refused, where the client's own correlation id cannot be taken. */
-static bool choose_correlation(struct session *s, const struct request_id *id, const struct guid *wanted,
-			       enum outcome outcome, struct guid *correlation)
+static bool choose_correlation(struct session *s, const struct request_id *id,
+			       const struct guid *wanted, enum outcome outcome,
+			       struct guid *correlation)
 {
 	if (wanted == NULL) {
 		guid_make(correlation);
@@ -361,7 +377,8 @@ static bool choose_correlation(struct session *s, const struct request_id *id, c
 	return false;
 }
 
-void bridge_execute(struct session *s, const struct request_id *id, const struct execute_arguments *a)
+void bridge_execute(struct session *s, const struct request_id *id,
+		    const struct execute_arguments *a)
 {
 	struct bridge *bridge = s->bridge;
 	const struct message *m = a->message;
@@ -373,7 +390,8 @@ void bridge_execute(struct session *s, const struct request_id *id, const struct
 	size_t began;
 
 	if (bridge->settings.read_only && m->kind != MESSAGE_READ) {
-		session_refuse(s, id, ERROR_READ_ONLY, outcome, "esbridge runs read-only: %s is refused", m->name);
+		session_refuse(s, id, ERROR_READ_ONLY, outcome,
+			       "esbridge runs read-only: %s is refused", m->name);
 		return;
 	}
 	if (!choose_correlation(s, id, a->correlation, outcome, &correlation))
@@ -386,15 +404,16 @@ void bridge_execute(struct session *s, const struct request_id *id, const struct
 	e->operation.repeatable = m->repeatable;
 	encoded.event_ids = &e->event_ids;
 	began = frame_begin(&e->operation.frame, m->command, &correlation, a->who);
-	if (!json_to_message(m, a->doc, a->body, bridge->settings.require_master, &e->operation.frame, &encoded,
-			     fault)) {
+	if (!json_to_message(m, a->doc, a->body, bridge->settings.require_master,
+			     &e->operation.frame, &encoded, fault)) {
 		session_refuse(s, id, ERROR_BAD_REQUEST, outcome, "%s", fault);
 		execute_free(e);
 		return;
 	}
 	if (!frame_end(&e->operation.frame, began)) {
 		session_refuse(s, id, ERROR_LIMIT_EXCEEDED, outcome,
-			       "the message is larger than the %d bytes that the store takes", FRAME_MOST);
+			       "the message is larger than the %d bytes that the store takes",
+			       FRAME_MOST);
 		execute_free(e);
 		return;
 	}

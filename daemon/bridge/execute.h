@@ -15,15 +15,16 @@ enum { NO_TOKEN = 0xffffffff };
 struct execute_arguments {
 	const struct message *message;
 	const struct json_doc *doc;
-	uint32_t body;                    /* a token, or NO_TOKEN */
-	const struct guid *correlation;   /* as the client wants it, or NULL */
-	const struct credentials *who;    /* or NULL: the connection's */
+	uint32_t body;                  /* a token, or NO_TOKEN */
+	const struct guid *correlation; /* as the client wants it, or NULL */
+	const struct credentials *who;  /* or NULL: the connection's */
 	enum payload_mode payload;
 	uint64_t timeout_ms;
 };
 
 /* Each answers the request ID of S, now or later, exactly once. */
-void bridge_execute(struct session *s, const struct request_id *id, const struct execute_arguments *a);
+void bridge_execute(struct session *s, const struct request_id *id,
+		    const struct execute_arguments *a);
 void bridge_ping(struct session *s, const struct request_id *id, const struct credentials *who,
 		 uint64_t timeout_ms);
 

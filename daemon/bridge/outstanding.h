@@ -1,6 +1,6 @@
 /*
- * The events of one subscription that were delivered and are not acknowledged yet: found by id, kept in the order of
- * their delivery.
+ * The events of one subscription that were delivered and are not acknowledged yet: found by id,
+ * kept in the order of their delivery.
  */
 #ifndef ESBRIDGE_BRIDGE_OUTSTANDING_H
 #define ESBRIDGE_BRIDGE_OUTSTANDING_H
@@ -12,17 +12,17 @@
 #include "store/live.h"
 
 struct delivery {
-	struct idnode node;     /* the id to acknowledge */
+	struct idnode node; /* the id to acknowledge */
 	struct link link;
-	struct place place;     /* where it was read; not used for groups */
-	struct delivery *twin;  /* the next one delivered with the same id, or NULL */
-	struct delivery *last;  /* of the one in the table: the last of its twins, or itself */
+	struct place place;    /* where it was read; not used for groups */
+	struct delivery *twin; /* the next one delivered with the same id, or NULL */
+	struct delivery *last; /* of the one in the table: the last of its twins, or itself */
 };
 
 struct outstanding {
 	struct idtable table;
-	struct link order;      /* of delivery, the oldest first */
-	struct link spare;      /* deliveries to be used again */
+	struct link order; /* of delivery, the oldest first */
+	struct link spare; /* deliveries to be used again */
 	uint32_t count;
 };
 
@@ -30,14 +30,14 @@ void outstanding_init(struct outstanding *o);
 void outstanding_free(struct outstanding *o);
 
 /*
- * Counts the event ID as delivered now. One that is outstanding already takes its new place instead: a group delivers again after its
- * time-out.
+ * Counts the event ID as delivered now. One that is outstanding already takes its new place
+ * instead: a group delivers again after its time-out.
  */
 void outstanding_move(struct outstanding *o, const struct guid *id);
 
 /*
- * Counts the event ID, read at PLACE, as delivered now. A stream may hold the same id twice; each is acknowledged for itself, in the
- * order of delivery.
+ * Counts the event ID, read at PLACE, as delivered now. A stream may hold the same id twice; each
+ * is acknowledged for itself, in the order of delivery.
  */
 void outstanding_add(struct outstanding *o, const struct guid *id, struct place place);
 

@@ -16,8 +16,10 @@ struct kind {
 	bool (*is_asked)(const struct reader *r);
 };
 
-static const struct kind group = { group_begin, group_leave, group_end, group_state, group_is_asked };
-static const struct kind follow = { follow_begin, follow_leave, follow_end, follow_state, follow_is_asked };
+static const struct kind group = { group_begin, group_leave, group_end, group_state,
+				   group_is_asked };
+static const struct kind follow = { follow_begin, follow_leave, follow_end, follow_state,
+				    follow_is_asked };
 
 static const char *const modes[] = {
 	[READER_LIVE] = "live",
@@ -145,7 +147,8 @@ void reader_drop(struct reader *r, enum error_code code, const char *reason, con
 	s->events->eased(s);
 }
 
-void reader_drop_with_text(struct reader *r, enum error_code code, const char *what, const struct package *package)
+void reader_drop_with_text(struct reader *r, enum error_code code, const char *what,
+			   const struct package *package)
 {
 	char message[STORE_TEXT];
 
@@ -200,7 +203,7 @@ void reader_accepted(struct reader *r, bool numbered, int64_t last)
 		leave(r);
 }
 
-/* subscribe -------------------------------------------------------------------------------------- */
+/* subscribe ------------------------------------------------------------------------------------- */
 
 /* The time of `subscribe` or of `unsubscribe` is over. */
 static void on_time(void *arg)
@@ -210,14 +213,16 @@ static void on_time(void *arg)
 	bool asked = kind_of(r)->is_asked(r);
 
 	if (r->is_subscribing) {
-		fail_requests(r, asked ? ERROR_TIMEOUT : ERROR_UNAVAILABLE,
-			      asked ? "the store did not confirm the subscription within the time allowed" :
-				      "no connection to the store within the time allowed");
+		fail_requests(
+			r, asked ? ERROR_TIMEOUT : ERROR_UNAVAILABLE,
+			asked ? "the store did not confirm the subscription within the time allowed"
+			      : "no connection to the store within the time allowed");
 	} else if (r->is_leaving) {
 		r->is_leaving = false;
-		request_fail(&r->leaving, ERROR_TIMEOUT, OUTCOME_NOT_SAID,
-			     "the store did not confirm within the time allowed; nothing more comes of '%s'",
-			     r->name);
+		request_fail(
+			&r->leaving, ERROR_TIMEOUT, OUTCOME_NOT_SAID,
+			"the store did not confirm within the time allowed; nothing more comes of '%s'",
+			r->name);
 	}
 	reader_end(r);
 	s->events->eased(s);
@@ -264,7 +269,8 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 	return r;
 }
 
-void reader_subscribe(struct session *s, const struct request_id *id, const struct subscribe_arguments *a)
+void reader_subscribe(struct session *s, const struct request_id *id,
+		      const struct subscribe_arguments *a)
 {
 	struct reader *r;
 
@@ -275,7 +281,8 @@ void reader_subscribe(struct session *s, const struct request_id *id, const stru
 	}
 	if (s->subscription_count >= s->bridge->settings.subscriptions_most) {
 		session_refuse(s, id, ERROR_LIMIT_EXCEEDED, OUTCOME_NOT_SAID,
-			       "a client may have %u subscriptions", s->bridge->settings.subscriptions_most);
+			       "a client may have %u subscriptions",
+			       s->bridge->settings.subscriptions_most);
 		return;
 	}
 	r = reader_new(s, a);
@@ -287,7 +294,8 @@ void reader_subscribe(struct session *s, const struct request_id *id, const stru
 	kind_of(r)->begin(r, a);
 }
 
-void reader_unsubscribe(struct session *s, const struct request_id *id, const char *name, uint64_t timeout_ms)
+void reader_unsubscribe(struct session *s, const struct request_id *id, const char *name,
+			uint64_t timeout_ms)
 {
 	struct reader *r = reader_find(s, name);
 
@@ -306,7 +314,7 @@ void reader_unsubscribe(struct session *s, const struct request_id *id, const ch
 	leave(r);
 }
 
-/* The client or the daemon goes -------------------------------------------------------------------- */
+/* The client or the daemon goes ----------------------------------------------------------------- */
 
 /* Hands what a group has delivered back to it before the end. */
 static void give_back(struct reader *r)
@@ -359,7 +367,8 @@ void reader_drop_all(struct session *s)
 		if (r->is_leaving && !r->is_subscribing)
 			reader_left(r);
 		else
-			reader_drop(r, ERROR_SHUTTING_DOWN, "shutting_down", "esbridge is shutting down");
+			reader_drop(r, ERROR_SHUTTING_DOWN, "shutting_down",
+				    "esbridge is shutting down");
 	}
 }
 
@@ -375,7 +384,7 @@ void reader_resume_all(struct session *s)
 	}
 }
 
-/* status ------------------------------------------------------------------------------------------ */
+/* status ---------------------------------------------------------------------------------------- */
 
 static void add_text(struct buffer *out, const char *key, const char *text)
 {

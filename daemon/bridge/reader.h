@@ -1,6 +1,7 @@
 /*
- * A reader is what `subscribe` makes: a client's subscription, with the store's subscription under it. It puts the
- * pushes into the client's output, keeps what is delivered and not acknowledged, and tells the client what becomes of it.
+ * A reader is what `subscribe` makes: a client's subscription, with the store's subscription under
+ * it. It puts the pushes into the client's output, keeps what is delivered and not acknowledged,
+ * and tells the client what becomes of it.
  */
 #ifndef ESBRIDGE_BRIDGE_READER_H
 #define ESBRIDGE_BRIDGE_READER_H
@@ -17,51 +18,57 @@ enum reader_mode { READER_LIVE, READER_CATCHUP, READER_PERSISTENT };
 /* A request as the local room has read it. Everything lives until the call returns. */
 struct subscribe_arguments {
 	enum reader_mode mode;
-	const char *name;               /* the client's own, or NULL */
-	const char *stream;             /* "" for all streams */
-	const char *group;              /* of a persistent one */
-	int32_t window;                 /* most events delivered and not acknowledged; 0: none are expected to be */
-	bool from_end;                  /* of a catch-up: */
-	struct place from;              /*   the first event wanted, unless from_end */
+	const char *name;   /* the client's own, or NULL */
+	const char *stream; /* "" for all streams */
+	const char *group;  /* of a persistent one */
+	int32_t window; /* most events delivered and not acknowledged; 0: none are expected to be */
+	bool from_end;  /* of a catch-up: */
+	struct place from; /*   the first event wanted, unless from_end */
 	int32_t read_batch;
 	bool require_master;
-	struct span filter;             /* as the store takes it; empty: none */
+	struct span filter; /* as the store takes it; empty: none */
 	bool resolve_link_tos;
 	enum payload_mode payload;
-	const struct credentials *who;  /* or NULL: the connection's */
+	const struct credentials *who; /* or NULL: the connection's */
 	uint64_t timeout_ms;
 };
 
 /*
- * Encodes token OBJECT of DOC, the member `filter` of a request, as the store takes it, and adds it to OUT. False with what is wrong and
- * what is accepted in FAULT.
+ * Encodes token OBJECT of DOC, the member `filter` of a request, as the store takes it, and adds it
+ * to OUT. False with what is wrong and what is accepted in FAULT.
  */
-bool reader_filter(const struct json_doc *doc, uint32_t object, struct buffer *out, char *fault, size_t fault_size);
+bool reader_filter(const struct json_doc *doc, uint32_t object, struct buffer *out, char *fault,
+		   size_t fault_size);
 
 /* What ack and nack say of events. */
 struct ack_arguments {
 	const struct json_doc *doc;
-	uint32_t events;   /* a token, an array of texts; NO_TOKEN where `up_to` is given */
-	uint32_t up_to;    /* a token, a text; or NO_TOKEN */
-	bool negative;     /* a nack: */
-	int action;        /* the number of NakAction */
+	uint32_t events; /* a token, an array of texts; NO_TOKEN where `up_to` is given */
+	uint32_t up_to;  /* a token, a text; or NO_TOKEN */
+	bool negative;   /* a nack: */
+	int action;      /* the number of NakAction */
 	const char *reason;
 	size_t reason_len;
 };
 
-/* Each answers the request ID of S, now or later, exactly once; an ack without an id only where it fails. */
-void reader_subscribe(struct session *s, const struct request_id *id, const struct subscribe_arguments *a);
-void reader_unsubscribe(struct session *s, const struct request_id *id, const char *name, uint64_t timeout_ms);
+/* Each answers the request ID of S, now or later, exactly once; an ack without an id only where it
+ * fails. */
+void reader_subscribe(struct session *s, const struct request_id *id,
+		      const struct subscribe_arguments *a);
+void reader_unsubscribe(struct session *s, const struct request_id *id, const char *name,
+			uint64_t timeout_ms);
 void reader_acknowledge(struct session *s, const struct request_id *id, const char *name,
 			const struct ack_arguments *a);
 
 /* There is room in the client's output again: what waits for it goes on. */
 void reader_resume_all(struct session *s);
 
-/* The client is gone: all its subscriptions end, what is not acknowledged goes back to its group. */
+/* The client is gone: all its subscriptions end, what is not acknowledged goes back to its group.
+ */
 void reader_end_all(struct session *s);
 
-/* The client will send nothing more: subscriptions that expect acknowledgements end without a word. */
+/* The client will send nothing more: subscriptions that expect acknowledgements end without a word.
+ */
 void reader_end_acknowledging(struct session *s);
 
 /* The daemon stops: each subscription gets its last push, `dropped` with reason `shutting_down`. */

@@ -5,23 +5,26 @@
 struct ack_run {
 	struct reader *reader;
 	const struct ack_arguments *arguments;
-	struct buffer ids;      /* of a nack: those to send */
-	struct buffer unknown;  /* tokens' spans of those that are not outstanding */
+	struct buffer ids;     /* of a nack: those to send */
+	struct buffer unknown; /* tokens' spans of those that are not outstanding */
 	uint32_t count;
 };
 
-/* A nack with retry of what was read leaves it where it is in the window, and reads it once more. */
+/* A nack with retry of what was read leaves it where it is in the window, and reads it once more.
+ */
 static void take_delivery(struct ack_run *run, struct delivery *d)
 {
 	struct reader *r = run->reader;
 
 	run->count++;
-	if (r->mode != READER_PERSISTENT && run->arguments->negative && run->arguments->action == NACK_RETRY) {
+	if (r->mode != READER_PERSISTENT && run->arguments->negative &&
+	    run->arguments->action == NACK_RETRY) {
 		catchup_redeliver(&r->catchup, d->place);
 		return;
 	}
 	if (r->mode == READER_PERSISTENT)
-		buffer_add(run->arguments->negative ? &run->ids : &r->acks, d->node.id.bytes, GUID_BYTES);
+		buffer_add(run->arguments->negative ? &run->ids : &r->acks, d->node.id.bytes,
+			   GUID_BYTES);
 	outstanding_remove(&r->outstanding, d);
 }
 
@@ -90,7 +93,8 @@ static void send_acks(struct ack_run *run)
 		group_flush(r);
 		subscription_nack(&r->subscription, name,
 				  (const struct guid *)(const void *)buffer_at(&run->ids),
-				  buffer_len(&run->ids) / GUID_BYTES, a->action, a->reason, a->reason_len);
+				  buffer_len(&run->ids) / GUID_BYTES, a->action, a->reason,
+				  a->reason_len);
 	} else {
 		loop_put_off(r->session->bridge->loop, &r->flush);
 	}
@@ -103,7 +107,8 @@ static void answer_acks(struct ack_run *run, const struct request_id *id)
 
 	if (buffer_len(&run->unknown) > 0) {
 		answer_error(out, id, ERROR_UNKNOWN_EVENT, OUTCOME_NOT_SAID,
-			     "events that are not outstanding on subscription '%s'", run->reader->name);
+			     "events that are not outstanding on subscription '%s'",
+			     run->reader->name);
 		buffer_add_text(out, ",\"body\":{\"events\":[");
 		buffer_add(out, buffer_at(&run->unknown), buffer_len(&run->unknown));
 		buffer_add_text(out, "]}");
@@ -135,8 +140,9 @@ void reader_acknowledge(struct session *s, const struct request_id *id, const ch
 	}
 	if (run.reader->mode != READER_PERSISTENT && a->negative && a->action != NACK_RETRY &&
 	    a->action != NACK_SKIP) {
-		session_refuse(s, id, ERROR_BAD_REQUEST, OUTCOME_NOT_SAID,
-			       "action of a nack on a subscription without a group must be \"retry\" or \"skip\"");
+		session_refuse(
+			s, id, ERROR_BAD_REQUEST, OUTCOME_NOT_SAID,
+			"action of a nack on a subscription without a group must be \"retry\" or \"skip\"");
 		return;
 	}
 	if (a->events != NO_TOKEN)
@@ -148,4 +154,3 @@ void reader_acknowledge(struct session *s, const struct request_id *id, const ch
 	buffer_free(&run.ids);
 	buffer_free(&run.unknown);
 }
-

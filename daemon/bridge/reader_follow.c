@@ -21,10 +21,11 @@ static bool room(struct catchup *c)
 	return r->window == 0 || r->outstanding.count < (uint32_t)r->window;
 }
 
-/* Pushes ----------------------------------------------------------------------------------------- */
+/* Pushes ---------------------------------------------------------------------------------------- */
 
 /* What is the same in the pushes of all readers of one live event. */
-static const struct buffer *render(struct reader *r, const struct resolved_event *event, uint64_t serial)
+static const struct buffer *render(struct reader *r, const struct resolved_event *event,
+				   uint64_t serial)
 {
 	struct bridge *bridge = r->session->bridge;
 	struct rendering *made = &bridge->renderings[r->render.payload];
@@ -62,7 +63,8 @@ static void push_event(struct reader *r, const struct resolved_event *event, uin
 	reader_push_end(r);
 }
 
-static void on_event(struct catchup *c, const struct resolved_event *event, struct place place, uint64_t serial)
+static void on_event(struct catchup *c, const struct resolved_event *event, struct place place,
+		     uint64_t serial)
 {
 	struct reader *r = reader_of(c);
 
@@ -87,7 +89,8 @@ static struct delivery *delivery_at(struct reader *r, struct place place)
 }
 
 /* What the store does not have any more needs no acknowledgement. */
-static void on_redelivered(struct catchup *c, const struct resolved_event *event, struct place place)
+static void on_redelivered(struct catchup *c, const struct resolved_event *event,
+			   struct place place)
 {
 	struct reader *r = reader_of(c);
 	struct delivery *d = delivery_at(r, place);
@@ -158,15 +161,16 @@ static void on_ended(struct catchup *c, enum catchup_end why, const struct packa
 
 	switch (why) {
 	case CATCHUP_REFUSED_ACCESS:
-		reader_drop(r, ERROR_ACCESS_DENIED, "access_denied", "the store denies access to this stream");
+		reader_drop(r, ERROR_ACCESS_DENIED, "access_denied",
+			    "the store denies access to this stream");
 		break;
 	case CATCHUP_REFUSED_LOGIN:
 		reader_drop_with_text(r, ERROR_NOT_AUTHENTICATED,
 				      "the store does not know this user and password", package);
 		break;
 	case CATCHUP_REFUSED_REQUEST:
-		reader_drop_with_text(r, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request",
-				      package);
+		reader_drop_with_text(r, ERROR_SERVER_BAD_REQUEST,
+				      "the store does not accept the request", package);
 		break;
 	case CATCHUP_REFUSED_NODE:
 		reader_drop(r, ERROR_NOT_HANDLED, "not_handled",
@@ -177,14 +181,16 @@ static void on_ended(struct catchup *c, enum catchup_end why, const struct packa
 			    "the store sent a package that has no place in a subscription");
 		break;
 	case CATCHUP_TOO_LARGE:
-		reader_drop(r, ERROR_LIMIT_EXCEEDED, "limit_exceeded", "there is no memory for a page of events");
+		reader_drop(r, ERROR_LIMIT_EXCEEDED, "limit_exceeded",
+			    "there is no memory for a page of events");
 		break;
 	case CATCHUP_STREAM_DELETED:
 		push_deleted(r, true);
 		reader_drop(r, ERROR_STREAM_DELETED, "stream_deleted", "the stream is deleted");
 		break;
 	case CATCHUP_FAILED:
-		reader_drop(r, ERROR_SERVER_ERROR, "server_error", "the store could not read the events");
+		reader_drop(r, ERROR_SERVER_ERROR, "server_error",
+			    "the store could not read the events");
 		break;
 	}
 }
@@ -207,9 +213,10 @@ static const struct catchup_events catchup_events = {
 	.left = on_left,
 };
 
-/* Life ------------------------------------------------------------------------------------------- */
+/* Life ------------------------------------------------------------------------------------------ */
 
-bool reader_filter(const struct json_doc *doc, uint32_t object, struct buffer *out, char *fault, size_t fault_size)
+bool reader_filter(const struct json_doc *doc, uint32_t object, struct buffer *out, char *fault,
+		   size_t fault_size)
 {
 	char text[FAULT_TEXT];
 
@@ -264,5 +271,6 @@ const char *follow_state(const struct reader *r)
 
 bool follow_is_asked(const struct reader *r)
 {
-	return r->catchup.read.state == OPERATION_IN_FLIGHT || live_state(&r->catchup.listener) >= SUBSCRIPTION_ASKED;
+	return r->catchup.read.state == OPERATION_IN_FLIGHT ||
+	       live_state(&r->catchup.listener) >= SUBSCRIPTION_ASKED;
 }

@@ -14,7 +14,8 @@ static void on_flush(void *arg)
 	job_cancel(&r->flush);
 	if (buffer_len(&r->acks) == 0)
 		return;
-	subscription_ack(&r->subscription, name, (const struct guid *)(const void *)buffer_at(&r->acks),
+	subscription_ack(&r->subscription, name,
+			 (const struct guid *)(const void *)buffer_at(&r->acks),
 			 buffer_len(&r->acks) / GUID_BYTES);
 	buffer_consume(&r->acks, buffer_len(&r->acks));
 }
@@ -37,12 +38,13 @@ void group_give_back(struct reader *r)
 		buffer_add(&ids, d->node.id.bytes, GUID_BYTES);
 		outstanding_remove(&r->outstanding, d);
 	}
-	subscription_nack(&r->subscription, name, (const struct guid *)(const void *)buffer_at(&ids),
+	subscription_nack(&r->subscription, name,
+			  (const struct guid *)(const void *)buffer_at(&ids),
 			  buffer_len(&ids) / GUID_BYTES, NACK_RETRY, reason, sizeof(reason) - 1);
 	buffer_free(&ids);
 }
 
-/* What the store says ---------------------------------------------------------------------------- */
+/* What the store says --------------------------------------------------------------------------- */
 
 static void on_confirmed(void *arg, const struct subscription_confirmed *confirmed)
 {
@@ -74,7 +76,8 @@ static void on_event(void *arg, const struct resolved_event *event, int32_t retr
 	reader_push_end(r);
 }
 
-/* What was delivered over a connection that is gone can no longer be acknowledged: the store delivers it again. */
+/* What was delivered over a connection that is gone can no longer be acknowledged: the store
+ * delivers it again. */
 static void forget_deliveries(struct reader *r)
 {
 	outstanding_clear(&r->outstanding);
@@ -121,7 +124,8 @@ static void on_ended(void *arg, enum subscription_end why, const struct package 
 		on_unasked_drop(r);
 		break;
 	case SUBSCRIPTION_ACCESS_DENIED:
-		reader_drop(r, ERROR_ACCESS_DENIED, "access_denied", "the store denies access to this stream");
+		reader_drop(r, ERROR_ACCESS_DENIED, "access_denied",
+			    "the store denies access to this stream");
 		break;
 	case SUBSCRIPTION_NOT_FOUND:
 	case SUBSCRIPTION_DELETED:
@@ -133,8 +137,8 @@ static void on_ended(void *arg, enum subscription_end why, const struct package 
 			    "the group has as many subscribers as it takes");
 		break;
 	case SUBSCRIPTION_BAD_REQUEST:
-		reader_drop_with_text(r, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request",
-				      package);
+		reader_drop_with_text(r, ERROR_SERVER_BAD_REQUEST,
+				      "the store does not accept the request", package);
 		break;
 	case SUBSCRIPTION_NOT_AUTHENTICATED:
 		reader_drop_with_text(r, ERROR_NOT_AUTHENTICATED,
@@ -158,7 +162,7 @@ static const struct subscription_events subscription_events = {
 	.ended = on_ended,
 };
 
-/* Life ------------------------------------------------------------------------------------------- */
+/* Life ------------------------------------------------------------------------------------------ */
 
 void group_begin(struct reader *r, const struct subscribe_arguments *a)
 {
@@ -193,8 +197,8 @@ void group_end(struct reader *r)
 const char *group_state(const struct reader *r)
 {
 	static const char *const states[] = {
-		[SUBSCRIPTION_IDLE] = "interrupted",	[SUBSCRIPTION_WAITING] = "waiting",
-		[SUBSCRIPTION_ASKED] = "subscribing",	[SUBSCRIPTION_CONFIRMED] = "active",
+		[SUBSCRIPTION_IDLE] = "interrupted",  [SUBSCRIPTION_WAITING] = "waiting",
+		[SUBSCRIPTION_ASKED] = "subscribing", [SUBSCRIPTION_CONFIRMED] = "active",
 		[SUBSCRIPTION_LEAVING] = "leaving",
 	};
 

@@ -1,6 +1,7 @@
 /*
- * What the parts of the reader share: its life in reader.c, groups in reader_group.c, live and catch-up subscriptions in
- * reader_follow.c, acknowledgements in reader_ack.c. For these files alone.
+ * What the parts of the reader share: its life in reader.c, groups in reader_group.c, live and
+ * catch-up subscriptions in reader_follow.c, acknowledgements in reader_ack.c. For these files
+ * alone.
  */
 #ifndef ESBRIDGE_BRIDGE_READER_PARTS_H
 #define ESBRIDGE_BRIDGE_READER_PARTS_H
@@ -13,37 +14,37 @@
 enum { NACK_RETRY = 2, NACK_SKIP = 3 }; /* of the store's NakAction */
 
 struct reader {
-	struct link link;                /* on the session's subscriptions */
+	struct link link; /* on the session's subscriptions */
 	struct session *session;
 	enum reader_mode mode;
 	char *name;
-	char *stream;                    /* "": all */
-	char *group;                     /* of a persistent one */
-	int32_t window;                  /* 0: no acknowledgements are expected */
+	char *stream;   /* "": all */
+	char *group;    /* of a persistent one */
+	int32_t window; /* 0: no acknowledgements are expected */
 	struct render render;
 
-	struct request subscribing;      /* until the store has accepted it */
-	struct request leaving;          /* while `unsubscribe` waits for the store */
+	struct request subscribing; /* until the store has accepted it */
+	struct request leaving;     /* while `unsubscribe` waits for the store */
 	bool is_subscribing;
 	bool is_leaving;
-	bool leave_when_confirmed;       /* `unsubscribe` came before */
-	bool interrupted;                /* the client was told, and not yet that it goes on */
-	struct deadline time;            /* of the request under way */
+	bool leave_when_confirmed; /* `unsubscribe` came before */
+	bool interrupted;          /* the client was told, and not yet that it goes on */
+	struct deadline time;      /* of the request under way */
 
 	struct subscription subscription; /* a persistent one: to the group */
-	struct deadline again;           /*   when to ask for it again after a drop */
-	struct buffer group_id;          /*   what acks carry: stream::group, as confirmed */
-	struct buffer acks;              /*   ids acknowledged in this turn of the loop */
+	struct deadline again;            /*   when to ask for it again after a drop */
+	struct buffer group_id;           /*   what acks carry: stream::group, as confirmed */
+	struct buffer acks;               /*   ids acknowledged in this turn of the loop */
 	struct job flush;
-	struct catchup catchup;          /* any other */
-	struct buffer filter;            /*   its filter as the store takes it; empty: none */
+	struct catchup catchup; /* any other */
+	struct buffer filter;   /*   its filter as the store takes it; empty: none */
 
 	struct outstanding outstanding;
 	uint64_t delivered;
 	uint64_t acked;
-	uint64_t retried;                /* nacks with retry */
-	bool moved;                      /* an event was delivered: */
-	struct place last;               /*   the place of the last one */
+	uint64_t retried;  /* nacks with retry */
+	bool moved;        /* an event was delivered: */
+	struct place last; /*   the place of the last one */
 };
 
 /* Begins a push; members may be added to what it returns until reader_push_end(). */
@@ -56,14 +57,18 @@ void reader_push_resumed(struct reader *r, bool gap);
 /* Counts an event as delivered. */
 void reader_count(struct reader *r, struct place place);
 
-/* The store has accepted the subscription: answers `subscribe`. NUMBERED: LAST is the number of the stream's newest event. */
+/* The store has accepted the subscription: answers `subscribe`. NUMBERED: LAST is the number of the
+ * stream's newest event. */
 void reader_accepted(struct reader *r, bool numbered, int64_t last);
 
-/* Tells the client that R is over, by the answer that it waits for or by a push, and ends it. REASON: of the push. */
+/* Tells the client that R is over, by the answer that it waits for or by a push, and ends it.
+ * REASON: of the push. */
 void reader_drop(struct reader *r, enum error_code code, const char *reason, const char *text);
 
-/* The same with WHAT and the first line of the text in PACKAGE as the message; the name of the code is the reason. */
-void reader_drop_with_text(struct reader *r, enum error_code code, const char *what, const struct package *package);
+/* The same with WHAT and the first line of the text in PACKAGE as the message; the name of the code
+ * is the reason. */
+void reader_drop_with_text(struct reader *r, enum error_code code, const char *what,
+			   const struct package *package);
 
 /* Answers `unsubscribe` and ends R. */
 void reader_left(struct reader *r);

@@ -82,7 +82,8 @@ void request_end(struct request *r)
 	s->events->eased(s);
 }
 
-void request_fail(struct request *r, enum error_code code, enum outcome outcome, const char *format, ...)
+void request_fail(struct request *r, enum error_code code, enum outcome outcome, const char *format,
+		  ...)
 {
 	struct buffer *out = request_out(r);
 	va_list list;
@@ -96,8 +97,8 @@ void request_fail(struct request *r, enum error_code code, enum outcome outcome,
 	request_end(r);
 }
 
-void session_refuse(struct session *s, const struct request_id *id, enum error_code code, enum outcome outcome,
-		    const char *format, ...)
+void session_refuse(struct session *s, const struct request_id *id, enum error_code code,
+		    enum outcome outcome, const char *format, ...)
 {
 	va_list list;
 

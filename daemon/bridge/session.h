@@ -1,8 +1,9 @@
 /*
- * A session is what the bridge knows of one local client: where its lines go, what it has asked for, and its
- * subscriptions. The client's socket is the local room's.
+ * A session is what the bridge knows of one local client: where its lines go, what it has asked
+ * for, and its subscriptions. The client's socket is the local room's.
  *
- * Requests outlive sessions. When the client goes, they only forget it: a write is still finished and counted.
+ * Requests outlive sessions. When the client goes, they only forget it: a write is still finished
+ * and counted.
  */
 #ifndef ESBRIDGE_BRIDGE_SESSION_H
 #define ESBRIDGE_BRIDGE_SESSION_H
@@ -27,25 +28,25 @@ struct bridge_settings {
 };
 
 /*
- * An event as its pushes have it from `"event"` on: made once for each form of the payload, and copied to every
- * reader of the same live subscription.
+ * An event as its pushes have it from `"event"` on: made once for each form of the payload, and
+ * copied to every reader of the same live subscription.
  */
 struct rendering {
-	uint64_t serial;             /* of the live event; 0: none */
+	uint64_t serial; /* of the live event; 0: none */
 	struct buffer text;
 };
 
-enum { RENDERINGS = 3 };             /* one for each enum payload_mode */
+enum { RENDERINGS = 3 }; /* one for each enum payload_mode */
 
 /* What all sessions share. */
 struct bridge {
 	struct loop *loop;
 	struct store *store;
 	struct bridge_settings settings;
-	uint32_t requests;           /* begun and not ended, of clients that are gone too */
-	uint64_t executed;           /* executes taken up since the start */
-	uint64_t pushed;             /* events given to clients since the start */
-	uint64_t rendered;           /* live events made into JSON since the start */
+	uint32_t requests; /* begun and not ended, of clients that are gone too */
+	uint64_t executed; /* executes taken up since the start */
+	uint64_t pushed;   /* events given to clients since the start */
+	uint64_t rendered; /* live events made into JSON since the start */
 	struct rendering renderings[RENDERINGS];
 };
 
@@ -57,19 +58,20 @@ struct session;
 struct session_events {
 	/* Lines were added to `out`. */
 	void (*wrote)(struct session *session);
-	/* A request or a subscription has ended: another may be taken up, or the client may be done. */
+	/* A request or a subscription has ended: another may be taken up, or the client may be
+	 * done. */
 	void (*eased)(struct session *session);
 };
 
 struct session {
 	struct bridge *bridge;
 	const struct session_events *events;
-	struct buffer *out;          /* the client's; whole lines are added */
-	unsigned number;             /* of the client in the log */
+	struct buffer *out; /* the client's; whole lines are added */
+	unsigned number;    /* of the client in the log */
 	struct link requests;
-	uint32_t in_flight;          /* length of that list */
-	struct link held;            /* reads whose answer had no room; asked again by session_resume() */
-	bool hungry;                 /* something waits for room in the output: session_resume() is wanted */
+	uint32_t in_flight; /* length of that list */
+	struct link held;   /* reads whose answer had no room; asked again by session_resume() */
+	bool hungry;        /* something waits for room in the output: session_resume() is wanted */
 	struct link subscriptions;
 	uint32_t subscription_count;
 	uint64_t subscriptions_made; /* for the names that the daemon gives */
@@ -102,9 +104,9 @@ void session_end(struct session *s);
 /* A request under way. Embedded in what a kind of request needs; begun with request_begin(). */
 struct request {
 	struct bridge *bridge;
-	struct session *session;  /* NULL once the client is gone */
+	struct session *session; /* NULL once the client is gone */
 	struct link link;
-	struct link held;         /* on the session's list of that name, or on none */
+	struct link held;                 /* on the session's list of that name, or on none */
 	void (*again)(struct request *r); /* for a request that is held */
 	struct request_id id;
 };
@@ -117,18 +119,20 @@ static inline struct buffer *request_out(const struct request *r)
 	return r->session == NULL ? NULL : r->session->out;
 }
 
-/* Holds R, whose answer has no room in its client's output, until session_resume(): then AGAIN is called. */
+/* Holds R, whose answer has no room in its client's output, until session_resume(): then AGAIN is
+ * called. */
 void request_hold(struct request *r, void (*again)(struct request *r));
 
 /* Ends R, which has been answered or has nobody to be answered to. */
 void request_end(struct request *r);
 
 /* Answers R with an error and ends it. */
-void request_fail(struct request *r, enum error_code code, enum outcome outcome, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+void request_fail(struct request *r, enum error_code code, enum outcome outcome, const char *format,
+		  ...) __attribute__((format(printf, 4, 5)));
 
 /* Answers a request that was never begun. */
-void session_refuse(struct session *s, const struct request_id *id, enum error_code code, enum outcome outcome,
-		    const char *format, ...) __attribute__((format(printf, 5, 6)));
+void session_refuse(struct session *s, const struct request_id *id, enum error_code code,
+		    enum outcome outcome, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 
 #endif

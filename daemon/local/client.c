@@ -14,9 +14,9 @@
 #include "local/request.h"
 
 enum {
-	READ_LEAST = 64 * 1024,  /* bytes taken per wakeup; more where a long line is under way */
+	READ_LEAST = 64 * 1024, /* bytes taken per wakeup; more where a long line is under way */
 	READ_MOST = 1024 * 1024,
-	KEEP = 16 * 1024,        /* memory kept by a client with nothing under way */
+	KEEP = 16 * 1024, /* memory kept by a client with nothing under way */
 	LINES_PER_TURN = 64,
 	TURN_US = 1000,
 };
@@ -64,16 +64,18 @@ void client_close(struct client *c, const char *reason)
 		local->emptied(local);
 }
 
-/* Output ----------------------------------------------------------------------------------------- */
+/* Output ---------------------------------------------------------------------------------------- */
 
-/* True where nothing more can come of C: it has ended, or the daemon does, and all that it asked for is answered. */
+/* True where nothing more can come of C: it has ended, or the daemon does, and all that it asked
+ * for is answered. */
 static bool is_done(const struct client *c)
 {
 	if (buffer_len(&c->in) > 0 || !(c->ended || c->local->draining))
 		return false;
 	if (c->gone)
 		return true;
-	return c->session.in_flight == 0 && c->session.subscription_count == 0 && buffer_len(&c->out) == 0;
+	return c->session.in_flight == 0 && c->session.subscription_count == 0 &&
+	       buffer_len(&c->out) == 0;
 }
 
 static void pause_or_resume(struct client *c)
@@ -107,8 +109,10 @@ static void write_out(struct client *c)
 		return;
 	}
 	if (c->out.failed) {
-		log_write(LOG_WARNING, "no memory for the output of a client, which is closed client=%u bytes=%zu",
-			  c->number, buffer_len(&c->out));
+		log_write(
+			LOG_WARNING,
+			"no memory for the output of a client, which is closed client=%u bytes=%zu",
+			c->number, buffer_len(&c->out));
 		client_close(c, "out_of_memory");
 		return;
 	}
@@ -122,7 +126,8 @@ static void write_out(struct client *c)
 	if (buffer_len(&c->out) > 0) {
 		event_add(c->writable, NULL);
 		if (n > 0 || !deadline_is_set(&c->stall))
-			loop_set_deadline(c->local->loop, &c->stall, c->local->settings.stall_timeout);
+			loop_set_deadline(c->local->loop, &c->stall,
+					  c->local->settings.stall_timeout);
 	} else {
 		loop_clear_deadline(c->local->loop, &c->stall);
 		buffer_shrink(&c->out, KEEP);
@@ -153,12 +158,14 @@ static void on_stall(void *arg)
 {
 	struct client *c = arg;
 
-	log_write(LOG_WARNING, "a client has not read for its time and is closed client=%u reason=slow_consumer unread=%zu",
-		  c->number, buffer_len(&c->out));
+	log_write(
+		LOG_WARNING,
+		"a client has not read for its time and is closed client=%u reason=slow_consumer unread=%zu",
+		c->number, buffer_len(&c->out));
 	client_close(c, "slow_consumer");
 }
 
-/* Input ------------------------------------------------------------------------------------------ */
+/* Input ----------------------------------------------------------------------------------------- */
 
 static void refuse_long_line(struct client *c)
 {
@@ -166,7 +173,8 @@ static void refuse_long_line(struct client *c)
 
 	c->errors++;
 	session_refuse(&c->session, &none, ERROR_LINE_TOO_LONG, OUTCOME_NOT_SAID,
-		       "a line may have %zu bytes; this one is thrown away", c->local->settings.line_most);
+		       "a line may have %zu bytes; this one is thrown away",
+		       c->local->settings.line_most);
 }
 
 static bool is_blank(const char *line, size_t len)
@@ -177,8 +185,9 @@ static bool is_blank(const char *line, size_t len)
 }
 
 /*
- * Takes up the line of LEN bytes. False where it has to wait: a client whose output is not read is heard for its acks alone.
- * These it must be rid of, or a program that reads an event, acks it, and reads the next would be stuck in its write().
+ * Takes up the line of LEN bytes. False where it has to wait: a client whose output is not read is
+ * heard for its acks alone. These it must be rid of, or a program that reads an event, acks it, and
+ * reads the next would be stuck in its write().
  */
 static bool take_line(struct client *c, const char *line, size_t len)
 {
@@ -192,7 +201,8 @@ static bool take_line(struct client *c, const char *line, size_t len)
 		refuse_long_line(c);
 		return true;
 	}
-	c->blocked = len > c->local->settings.line_most || !request_take(c, line, len, silent_alone);
+	c->blocked =
+		len > c->local->settings.line_most || !request_take(c, line, len, silent_alone);
 	c->lines += !c->blocked;
 	return !c->blocked;
 }
@@ -217,7 +227,8 @@ static bool next_line(struct client *c)
 {
 	const char *at = (const char *)buffer_at(&c->in);
 	size_t len = buffer_len(&c->in);
-	const char *lf = len == c->searched ? NULL : memchr(at + c->searched, '\n', len - c->searched);
+	const char *lf =
+		len == c->searched ? NULL : memchr(at + c->searched, '\n', len - c->searched);
 	size_t line;
 
 	if (lf == NULL) {
@@ -250,7 +261,8 @@ static void finish(struct client *c)
 }
 
 /*
- * Takes up lines as far as the client may go on: a bounded number in one turn, so that no client holds up the others.
+ * Takes up lines as far as the client may go on: a bounded number in one turn, so that no client
+ * holds up the others.
  */
 static void on_work(void *arg)
 {
@@ -275,8 +287,8 @@ static void on_work(void *arg)
 }
 
 /*
- * The end of the input is a half-close as long as the other side still reads, and that can only be told by asking. An
- * edge-triggered event wakes us when it stops to.
+ * The end of the input is a half-close as long as the other side still reads, and that can only be
+ * told by asking. An edge-triggered event wakes us when it stops to.
  */
 static void on_closed(evutil_socket_t fd, short what, void *arg)
 {
@@ -335,7 +347,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		on_work(c);
 }
 
-/* What the bridge says ---------------------------------------------------------------------------- */
+/* What the bridge says -------------------------------------------------------------------------- */
 
 static void on_wrote(struct session *s)
 {
@@ -355,7 +367,7 @@ static const struct session_events session_events = {
 	.eased = on_eased,
 };
 
-/* Life ------------------------------------------------------------------------------------------- */
+/* Life ------------------------------------------------------------------------------------------ */
 
 static void know_peer(struct client *c)
 {
@@ -397,7 +409,8 @@ void client_new(struct local *local, int fd)
 	list_append(&local->clients, &c->link);
 	local->client_count++;
 	event_add(c->readable, NULL);
-	log_write(LOG_DEBUG, "client connected client=%u uid=%u pid=%d", c->number, (unsigned)c->uid, (int)c->pid);
+	log_write(LOG_DEBUG, "client connected client=%u uid=%u pid=%d", c->number,
+		  (unsigned)c->uid, (int)c->pid);
 }
 
 void client_drain(struct client *c)

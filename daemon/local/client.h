@@ -1,6 +1,6 @@
 /*
- * A local client: its socket, its lines in and out, and the rules by which it is read from and written to
- * (PROTOCOL.md, sections 1 and 6).
+ * A local client: its socket, its lines in and out, and the rules by which it is read from and
+ * written to (PROTOCOL.md, sections 1 and 6).
  */
 #ifndef ESBRIDGE_LOCAL_CLIENT_H
 #define ESBRIDGE_LOCAL_CLIENT_H
@@ -20,18 +20,18 @@
 struct local_settings {
 	const char *path;
 	mode_t mode;
-	const char *group;               /* "": as the process has it */
-	size_t line_most;                /* bytes of a line, without its LF */
+	const char *group; /* "": as the process has it */
+	size_t line_most;  /* bytes of a line, without its LF */
 	unsigned depth;
 	uint32_t in_flight_most;
 	uint32_t subscriptions_most;
 	uint32_t clients_most;
-	size_t output_pause;             /* unread bytes at which a client is no longer read from */
-	size_t output_resume;            /* and at which it is again */
-	size_t output_cap;               /* a client with more than this and a line is closed */
-	uint32_t stall_timeout;          /* milliseconds without a byte taken, after which it is closed */
+	size_t output_pause;    /* unread bytes at which a client is no longer read from */
+	size_t output_resume;   /* and at which it is again */
+	size_t output_cap;      /* a client with more than this and a line is closed */
+	uint32_t stall_timeout; /* milliseconds without a byte taken, after which it is closed */
 	uint32_t operation_timeout;
-	const char *version;             /* of the daemon */
+	const char *version; /* of the daemon */
 };
 
 /* What all clients share. */
@@ -39,12 +39,12 @@ struct local {
 	struct loop *loop;
 	struct bridge *bridge;
 	struct local_settings settings;
-	struct json_doc doc;             /* lent to each line in turn */
-	struct link clients;             /* in the order they came */
+	struct json_doc doc; /* lent to each line in turn */
+	struct link clients; /* in the order they came */
 	uint32_t client_count;
 	unsigned clients_made;
 	uint64_t started_us;
-	bool draining;                   /* the daemon stops: nothing new is taken up */
+	bool draining;                        /* the daemon stops: nothing new is taken up */
 	void (*emptied)(struct local *local); /* the last client has gone */
 };
 
@@ -57,24 +57,24 @@ struct client {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
-	char *name;                      /* as `hello` gave it, or NULL */
+	char *name; /* as `hello` gave it, or NULL */
 	uint64_t since_us;
 	struct event *readable;
 	struct event *writable;
 	struct buffer in;
 	struct buffer out;
-	size_t searched;                 /* bytes at the front of `in` without an LF in them */
-	bool skipping;                   /* the rest of a line that was too long is thrown away */
-	bool paused;                     /* its output is not read: nothing but acks is taken up */
-	bool blocked;                    /* paused, and the next line is no ack: nothing at all is */
-	bool ended;                      /* it has shut down its side: what it asked for is finished */
-	bool gone;                       /* nobody reads any more */
-	bool closed;                     /* about to be freed */
-	struct job work;                 /* lines that wait for the next turn, or the end */
+	size_t searched; /* bytes at the front of `in` without an LF in them */
+	bool skipping;   /* the rest of a line that was too long is thrown away */
+	bool paused;     /* its output is not read: nothing but acks is taken up */
+	bool blocked;    /* paused, and the next line is no ack: nothing at all is */
+	bool ended;      /* it has shut down its side: what it asked for is finished */
+	bool gone;       /* nobody reads any more */
+	bool closed;     /* about to be freed */
+	struct job work; /* lines that wait for the next turn, or the end */
 	struct job flush;
 	struct deadline stall;
-	uint64_t lines;                  /* taken up */
-	uint64_t errors;                 /* lines that were refused as they stood */
+	uint64_t lines;  /* taken up */
+	uint64_t errors; /* lines that were refused as they stood */
 };
 
 /* Takes over FD, a connected socket, not blocking. */

@@ -16,18 +16,18 @@
 
 enum {
 	ACCEPTS_PER_TURN = 64,
-	REST_MS = 200,  /* after the process or the machine has run out of descriptors */
+	REST_MS = 200, /* after the process or the machine has run out of descriptors */
 };
 
 struct listener {
 	struct local *local;
 	int fd;
-	int spare;               /* a descriptor kept free, to refuse with when there is no other */
-	bool handed;             /* the service manager's: its file is not ours to remove */
+	int spare;   /* a descriptor kept free, to refuse with when there is no other */
+	bool handed; /* the service manager's: its file is not ours to remove */
 	struct event *readable;
 	struct deadline rest;
-	struct job second_look;  /* before somebody is refused */
-	unsigned looks;          /* since somebody was made to wait */
+	struct job second_look; /* before somebody is refused */
+	unsigned looks;         /* since somebody was made to wait */
 	struct sockaddr_un address;
 };
 
@@ -50,7 +50,8 @@ static void take(struct listener *l, int fd)
 	if (local->draining) {
 		refuse(fd, ERROR_SHUTTING_DOWN, "esbridge is shutting down");
 	} else if (local->client_count >= local->settings.clients_most) {
-		log_write(LOG_WARNING, "a client is refused, there are as many as may be clients=%u",
+		log_write(LOG_WARNING,
+			  "a client is refused, there are as many as may be clients=%u",
 			  local->client_count);
 		refuse(fd, ERROR_TOO_MANY_CLIENTS, "there are as many clients as there may be");
 	} else {
@@ -64,7 +65,8 @@ static void open_spare(struct listener *l)
 		l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* No descriptor is left: whoever waits is refused with the spare one, and the rest may wait a moment. */
+/* No descriptor is left: whoever waits is refused with the spare one, and the rest may wait a
+ * moment. */
 static void out_of_descriptors(struct listener *l)
 {
 	int fd;
@@ -83,12 +85,13 @@ static void out_of_descriptors(struct listener *l)
 }
 
 /*
- * True where whoever waits had better wait for two turns more: there are as many clients as may be, but one of them may have
- * gone just now, and be noticed in this turn and closed in the next.
+ * True where whoever waits had better wait for two turns more: there are as many clients as may be,
+ * but one of them may have gone just now, and be noticed in this turn and closed in the next.
  */
 static bool look_again(struct listener *l)
 {
-	if (l->looks > 1 || l->local->draining || l->local->client_count < l->local->settings.clients_most)
+	if (l->looks > 1 || l->local->draining ||
+	    l->local->client_count < l->local->settings.clients_most)
 		return false;
 	l->looks++;
 	loop_put_off(l->local->loop, &l->second_look);
@@ -133,7 +136,7 @@ static void on_rest_over(void *arg)
 	event_add(l->readable, NULL);
 }
 
-/* Binding ---------------------------------------------------------------------------------------- */
+/* Binding --------------------------------------------------------------------------------------- */
 
 /* True where the path is free now. */
 static bool make_way(const struct sockaddr_un *address, char *fault, size_t size)
@@ -152,11 +155,15 @@ static bool make_way(const struct sockaddr_un *address, char *fault, size_t size
 		return false;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	error = fd < 0 ? errno : connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 ? errno : 0;
+	error = fd < 0                                                                 ? errno
+		: connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0 ? errno
+										       : 0;
 	if (fd >= 0)
 		close(fd);
 	if (error != ECONNREFUSED) {
-		snprintf(fault, size, error == 0 || error == EAGAIN ? "%s: another process listens there" : "%s: %s",
+		snprintf(fault, size,
+			 error == 0 || error == EAGAIN ? "%s: another process listens there"
+						       : "%s: %s",
 			 address->sun_path, strerror(error));
 		return false;
 	}
@@ -164,7 +171,8 @@ static bool make_way(const struct sockaddr_un *address, char *fault, size_t size
 		snprintf(fault, size, "%s: %s", address->sun_path, strerror(errno));
 		return false;
 	}
-	log_write(LOG_NOTICE, "a socket file that nobody listens on is replaced path=%s", address->sun_path);
+	log_write(LOG_NOTICE, "a socket file that nobody listens on is replaced path=%s",
+		  address->sun_path);
 	return true;
 }
 
@@ -180,7 +188,8 @@ static bool give_to_group(const char *path, const char *name, char *fault, size_
 		return false;
 	}
 	if (chown(path, (uid_t)-1, g->gr_gid) != 0) {
-		snprintf(fault, size, "%s cannot be given to group '%s': %s", path, name, strerror(errno));
+		snprintf(fault, size, "%s cannot be given to group '%s': %s", path, name,
+			 strerror(errno));
 		return false;
 	}
 	return true;
@@ -194,7 +203,8 @@ static bool open_socket(struct listener *l, char *fault, size_t size)
 	int bound;
 
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bound = l->fd < 0 ? -1 : bind(l->fd, (const struct sockaddr *)&l->address, sizeof(l->address));
+	bound = l->fd < 0 ? -1
+			  : bind(l->fd, (const struct sockaddr *)&l->address, sizeof(l->address));
 	umask(mask);
 	if (bound != 0) {
 		snprintf(fault, size, "%s: %s", settings->path, strerror(errno));
@@ -241,8 +251,9 @@ static long number_of(const char *name)
 }
 
 /*
- * The first descriptor that the service manager hands over, where it is a Unix stream socket that listens. Returns false with FAULT
- * where one was handed over that is none; l->fd stays -1 where there is none. Source: sd_listen_fds(3).
+ * The first descriptor that the service manager hands over, where it is a Unix stream socket that
+ * listens. Returns false with FAULT where one was handed over that is none; l->fd stays -1 where
+ * there is none. Source: sd_listen_fds(3).
  */
 static bool take_over(struct listener *l, char *fault, size_t size)
 {
@@ -254,7 +265,9 @@ static bool take_over(struct listener *l, char *fault, size_t size)
 		return true;
 	if (getsockopt(FIRST, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 || domain != AF_UNIX ||
 	    getsockopt(FIRST, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || listens == 0) {
-		snprintf(fault, size, "the descriptor that the service manager hands over is no Unix socket that listens");
+		snprintf(
+			fault, size,
+			"the descriptor that the service manager hands over is no Unix socket that listens");
 		return false;
 	}
 	fcntl(FIRST, F_SETFD, FD_CLOEXEC);
@@ -267,7 +280,8 @@ static bool take_over(struct listener *l, char *fault, size_t size)
 /* Binds the socket of the settings. */
 static bool make(struct listener *l, char *fault, size_t size)
 {
-	return set_address(l, fault, size) && make_way(&l->address, fault, size) && open_socket(l, fault, size);
+	return set_address(l, fault, size) && make_way(&l->address, fault, size) &&
+	       open_socket(l, fault, size);
 }
 
 struct listener *listener_new(struct local *local, char *fault, size_t fault_size)
@@ -282,7 +296,8 @@ struct listener *listener_new(struct local *local, char *fault, size_t fault_siz
 		free(l);
 		return NULL;
 	}
-	l->readable = event_new(loop_base(local->loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
+	l->readable =
+		event_new(loop_base(local->loop), l->fd, EV_READ | EV_PERSIST, on_readable, l);
 	if (l->readable == NULL) {
 		snprintf(fault, fault_size, "out of memory");
 		close(l->fd);

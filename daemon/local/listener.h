@@ -11,9 +11,10 @@
 struct listener;
 
 /*
- * Takes over the socket that the service manager hands over (LISTEN_FDS, see sd_listen_fds(3)), or else binds
- * local->settings.path and listens. A socket file that nobody listens on is replaced; one that somebody listens on, and a file that is no
- * socket, is left alone. Returns NULL with the reason in FAULT.
+ * Takes over the socket that the service manager hands over (LISTEN_FDS, see sd_listen_fds(3)), or
+ * else binds local->settings.path and listens. A socket file that nobody listens on is replaced;
+ * one that somebody listens on, and a file that is no socket, is left alone. Returns NULL with the
+ * reason in FAULT.
  */
 struct listener *listener_new(struct local *local, char *fault, size_t fault_size);
 

@@ -13,8 +13,8 @@
 #include "local/status.h"
 
 /*
- * The members of all requests, by name. A request is first sorted into them, then the op says which of them it takes; so
- * the order of members on the line is free.
+ * The members of all requests, by name. A request is first sorted into them, then the op says which
+ * of them it takes; so the order of members on the line is free.
  */
 enum member {
 	M_OP,
@@ -58,7 +58,8 @@ static const struct member_row members[MEMBER_COUNT] = {
 	[M_OP] = { "op", T_TEXT, "a string" },
 	[M_ID] = { "id", T_ID, "a string of at most 128 bytes or an integer" },
 	[M_TIMEOUT_MS] = { "timeout_ms", T_INTEGER, "an integer from 1 to 86400000" },
-	[M_CREDENTIALS] = { "credentials", T_OBJECT, "an object with \"username\" and \"password\"" },
+	[M_CREDENTIALS] = { "credentials", T_OBJECT,
+			    "an object with \"username\" and \"password\"" },
 	[M_CLIENT] = { "client", T_TEXT, "a string of 1 to 128 bytes" },
 	[M_ALL] = { "all", T_BOOL, "true or false" },
 	[M_MESSAGE] = { "message", T_TEXT, "a string" },
@@ -73,7 +74,8 @@ static const struct member_row members[MEMBER_COUNT] = {
 	[M_IN_FLIGHT] = { "in_flight", T_INTEGER, "an integer from 1 to 10000" },
 	[M_WINDOW] = { "window", T_INTEGER, "an integer from 0 to 100000" },
 	[M_FROM] = { "from", T_ANY,
-		     "an event number from 0 on, \"start\", \"end\", or for all streams {\"commit\",\"prepare\"}" },
+		     "an event number from 0 on, \"start\", \"end\", or for all streams "
+		     "{\"commit\",\"prepare\"}" },
 	[M_FILTER] = { "filter", T_OBJECT, "an object" },
 	[M_READ_BATCH] = { "read_batch", T_INTEGER, "an integer from 1 to 4096" },
 	[M_REQUIRE_MASTER] = { "require_master", T_BOOL, "true or false" },
@@ -97,14 +99,14 @@ struct line {
 	struct client *client;
 	const struct json_doc *doc;
 	struct request_id id;
-	uint32_t value[MEMBER_COUNT];  /* the token of each member, or 0: not given */
-	uint32_t unknown;              /* the token of the first name that is no member's, or 0 */
-	struct buffer text;            /* texts with escapes, resolved; ended by NULs */
+	uint32_t value[MEMBER_COUNT]; /* the token of each member, or 0: not given */
+	uint32_t unknown;             /* the token of the first name that is no member's, or 0 */
+	struct buffer text;           /* texts with escapes, resolved; ended by NULs */
 };
 
 struct op {
 	const char *name;
-	uint32_t takes;                /* one bit for each member, beside op and id */
+	uint32_t takes; /* one bit for each member, beside op and id */
 	uint32_t needs;
 	void (*take)(struct line *l);
 };
@@ -141,7 +143,7 @@ static bool refuse_member(struct line *l, enum member m)
 	return false;
 }
 
-/* Values ----------------------------------------------------------------------------------------- */
+/* Values ---------------------------------------------------------------------------------------- */
 
 /* The index in WORDS, ended by NULL, of text member M; -1 where it is none of them. */
 static int word(const struct line *l, enum member m, const char *const *words)
@@ -153,7 +155,8 @@ static int word(const struct line *l, enum member m, const char *const *words)
 	return -1;
 }
 
-/* Copies text member M, escapes resolved, to TO, NUL-terminated. False, and refused, where it does not suit: LEAST to MOST bytes, no NUL. */
+/* Copies text member M, escapes resolved, to TO, NUL-terminated. False, and refused, where it does
+ * not suit: LEAST to MOST bytes, no NUL. */
 static bool text(struct line *l, enum member m, char *to, size_t least, size_t most)
 {
 	size_t before = buffer_len(&l->text);
@@ -174,8 +177,10 @@ static bool text(struct line *l, enum member m, char *to, size_t least, size_t m
 	return suits || refuse_member(l, m);
 }
 
-/* Integer member M where it is given, else STANDARD. False, and refused, where it is not within LEAST and MOST. */
-static bool integer(struct line *l, enum member m, int64_t standard, int64_t least, int64_t most, int64_t *value)
+/* Integer member M where it is given, else STANDARD. False, and refused, where it is not within
+ * LEAST and MOST. */
+static bool integer(struct line *l, enum member m, int64_t standard, int64_t least, int64_t most,
+		    int64_t *value)
 {
 	*value = standard;
 	if (!given(l, m) ||
@@ -188,7 +193,8 @@ static bool timeout(struct line *l, uint64_t *ms)
 {
 	int64_t value;
 
-	if (!integer(l, M_TIMEOUT_MS, l->client->local->settings.operation_timeout, 1, TIMEOUT_MOST, &value))
+	if (!integer(l, M_TIMEOUT_MS, l->client->local->settings.operation_timeout, 1, TIMEOUT_MOST,
+		     &value))
 		return false;
 	*ms = (uint64_t)value;
 	return true;
@@ -242,18 +248,20 @@ static bool credentials(struct line *l, struct credentials *who, const struct cr
 		return true;
 	end = token(l, M_CREDENTIALS)->next;
 	for (i = l->value[M_CREDENTIALS] + 1; i < end; i = doc->tokens[i + 1].next) {
-		bool *seen = json_string_is(doc, i, "username", 8) ? &login :
-			     json_string_is(doc, i, "password", 8) ? &password :
-								     NULL;
+		bool *seen = json_string_is(doc, i, "username", 8)   ? &login
+			     : json_string_is(doc, i, "password", 8) ? &password
+								     : NULL;
 
-		if (seen == NULL || *seen || !credential(l, i + 1, seen == &login ? who->login : who->password))
+		if (seen == NULL || *seen ||
+		    !credential(l, i + 1, seen == &login ? who->login : who->password))
 			break;
 		*seen = true;
 	}
 	if (i < end || !login || !password || who->login[0] == '\0') {
 		mem_wipe(who, sizeof(*who));
 		refuse(l, ERROR_BAD_REQUEST,
-		       "credentials must be an object with \"username\" and \"password\", strings of at most %d bytes",
+		       "credentials must be an object with \"username\" and \"password\", strings of "
+		       "at most %d bytes",
 		       CREDENTIAL_MOST);
 		return false;
 	}
@@ -261,7 +269,7 @@ static bool credentials(struct line *l, struct credentials *who, const struct cr
 	return true;
 }
 
-/* Ops -------------------------------------------------------------------------------------------- */
+/* Ops ------------------------------------------------------------------------------------------- */
 
 static void take_hello(struct line *l)
 {
@@ -293,9 +301,11 @@ static void take_ping(struct line *l)
 
 static void take_status(struct line *l)
 {
-	/* Only an access rule gives `admin` (PROTOCOL, section 3), and without rules nobody has it. */
+	/* Only an access rule gives `admin` (PROTOCOL, section 3), and without rules nobody has it.
+	 */
 	if (given(l, M_ALL) && token(l, M_ALL)->kind == JSON_TRUE)
-		refuse(l, ERROR_PERMISSION_DENIED, "the status of all clients needs the permission admin");
+		refuse(l, ERROR_PERMISSION_DENIED,
+		       "the status of all clients needs the permission admin");
 	else
 		answer_status(l->client, &l->id);
 }
@@ -317,7 +327,8 @@ static const struct message *message(struct line *l)
 		snprintf(name, sizeof(name), "that name");
 	}
 	if (m == NULL)
-		refuse(l, ERROR_UNKNOWN_MESSAGE, "there is no message '%s'; hello lists those that there are", name);
+		refuse(l, ERROR_UNKNOWN_MESSAGE,
+		       "there is no message '%s'; hello lists those that there are", name);
 	return m;
 }
 
@@ -352,8 +363,9 @@ static void take_execute(struct line *l)
 }
 
 /*
- * Text member M of at least LEAST bytes, NUL-terminated, kept in l->text for the rest of the line: the caller has made room enough
- * there, so that it does not move. False, and refused, where it does not suit.
+ * Text member M of at least LEAST bytes, NUL-terminated, kept in l->text for the rest of the line:
+ * the caller has made room enough there, so that it does not move. False, and refused, where it
+ * does not suit.
  */
 static bool kept_text(struct line *l, enum member m, size_t least, const char **kept)
 {
@@ -380,21 +392,26 @@ struct mode_row {
 
 static const struct mode_row modes[] = {
 	[READER_LIVE] = { "live", BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) },
-	[READER_CATCHUP] = { "catchup", BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) | BIT(M_FROM) |
-						BIT(M_READ_BATCH) | BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) },
+	[READER_CATCHUP] = { "catchup", BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) |
+						BIT(M_FROM) | BIT(M_READ_BATCH) |
+						BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) },
 	[READER_PERSISTENT] = { "persistent", BIT(M_GROUP) | BIT(M_IN_FLIGHT) },
 };
 
 /* The members that only some modes take. */
-enum { OF_MODES = BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) | BIT(M_FROM) |
-				 BIT(M_READ_BATCH) | BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) | BIT(M_GROUP) |
-				 BIT(M_IN_FLIGHT) };
+enum {
+	OF_MODES = BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) | BIT(M_FROM) |
+		   BIT(M_READ_BATCH) | BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) |
+		   BIT(M_GROUP) | BIT(M_IN_FLIGHT)
+};
 
 /* The mode that is given, or else the one that the other members tell (PROTOCOL, section 3). */
 static bool subscribe_mode(struct line *l, enum reader_mode *mode)
 {
 	static const char *const words[] = { "live", "catchup", "persistent", NULL };
-	int i = given(l, M_GROUP) ? READER_PERSISTENT : given(l, M_FROM) ? READER_CATCHUP : READER_LIVE;
+	int i = given(l, M_GROUP)  ? READER_PERSISTENT
+		: given(l, M_FROM) ? READER_CATCHUP
+				   : READER_LIVE;
 
 	if (given(l, M_MODE))
 		i = word(l, M_MODE, words);
@@ -403,8 +420,8 @@ static bool subscribe_mode(struct line *l, enum reader_mode *mode)
 	*mode = (enum reader_mode)i;
 	for (int m = 0; m < MEMBER_COUNT; m++) {
 		if (given(l, (enum member)m) && (OF_MODES & ~modes[i].takes & BIT(m)) != 0) {
-			refuse(l, ERROR_BAD_REQUEST, "%s is not for subscriptions of mode \"%s\"", members[m].name,
-			       modes[i].name);
+			refuse(l, ERROR_BAD_REQUEST, "%s is not for subscriptions of mode \"%s\"",
+			       members[m].name, modes[i].name);
 			return false;
 		}
 	}
@@ -425,9 +442,9 @@ static bool position(struct line *l, uint32_t object, struct place *place)
 	if (doc->tokens[object].kind != JSON_OBJECT)
 		return false;
 	for (uint32_t i = object + 1; i < end; i = doc->tokens[i + 1].next) {
-		bool *seen = json_string_is(doc, i, "commit", 6)  ? &commit :
-			     json_string_is(doc, i, "prepare", 7) ? &prepare :
-								    NULL;
+		bool *seen = json_string_is(doc, i, "commit", 6)    ? &commit
+			     : json_string_is(doc, i, "prepare", 7) ? &prepare
+								    : NULL;
 		int64_t *value = seen == &commit ? &place->commit : &place->prepare;
 
 		if (seen == NULL || *seen || doc->tokens[i + 1].kind != JSON_NUMBER ||
@@ -450,8 +467,8 @@ static bool from(struct line *l, struct subscribe_arguments *a)
 		return true;
 	if (a->stream[0] == '\0')
 		return position(l, t, &a->from) || refuse_member(l, M_FROM);
-	if (token(l, M_FROM)->kind != JSON_NUMBER || !json_int64_get(l->doc, t, &number) || number < 0 ||
-	    number == INT64_MAX)
+	if (token(l, M_FROM)->kind != JSON_NUMBER || !json_int64_get(l->doc, t, &number) ||
+	    number < 0 || number == INT64_MAX)
 		return refuse_member(l, M_FROM);
 	a->from.commit = number;
 	return true;
@@ -481,13 +498,14 @@ static bool numbers(struct line *l, struct subscribe_arguments *a)
 {
 	int64_t window = 0, batch = 0;
 
-	if (a->mode == READER_PERSISTENT ? !integer(l, M_IN_FLIGHT, 10, 1, IN_FLIGHT_MOST, &window) :
-					   !integer(l, M_WINDOW, 0, 0, WINDOW_MOST, &window))
+	if (a->mode == READER_PERSISTENT ? !integer(l, M_IN_FLIGHT, 10, 1, IN_FLIGHT_MOST, &window)
+					 : !integer(l, M_WINDOW, 0, 0, WINDOW_MOST, &window))
 		return false;
 	if (!integer(l, M_READ_BATCH, 500, 1, READ_BATCH_MOST, &batch))
 		return false;
 	if (given(l, M_REQUIRE_MASTER) && given(l, M_REQUIRE_LEADER)) {
-		refuse(l, ERROR_BAD_REQUEST, "require_master and require_leader are the same, one alone may be given");
+		refuse(l, ERROR_BAD_REQUEST,
+		       "require_master and require_leader are the same, one alone may be given");
 		return false;
 	}
 	a->window = (int32_t)window;
@@ -503,7 +521,8 @@ static bool numbers(struct line *l, struct subscribe_arguments *a)
 }
 
 /* Everything but the credentials. NAME is where the name of the subscription goes. */
-static bool subscribe_arguments(struct line *l, struct subscribe_arguments *a, char name[NAME_MOST + 1])
+static bool subscribe_arguments(struct line *l, struct subscribe_arguments *a,
+				char name[NAME_MOST + 1])
 {
 	if (!subscribe_mode(l, &a->mode) || !kept_text(l, M_STREAM, 0, &a->stream) ||
 	    (given(l, M_GROUP) && !kept_text(l, M_GROUP, 1, &a->group)) ||
@@ -527,7 +546,8 @@ static void take_subscribe(struct line *l)
 	struct credentials who;
 	char name[NAME_MOST + 1];
 
-	/* No text, nor what is made of it, is longer than its token: with this room the buffer does not move under what it holds. */
+	/* No text, nor what is made of it, is longer than its token: with this room the buffer does
+	 * not move under what it holds. */
 	if (buffer_room(&l->text, (size_t)l->doc->tokens[0].len * 2 + 64) == NULL) {
 		refuse(l, ERROR_LIMIT_EXCEEDED, "the request is too long");
 		return;
@@ -596,14 +616,15 @@ static void take_nack(struct line *l)
 
 static const struct op ops[] = {
 	{ "execute",
-	  BIT(M_MESSAGE) | BIT(M_BODY) | BIT(M_CORRELATION_ID) | BIT(M_PAYLOAD) | BIT(M_TIMEOUT_MS) |
-		  BIT(M_CREDENTIALS),
+	  BIT(M_MESSAGE) | BIT(M_BODY) | BIT(M_CORRELATION_ID) | BIT(M_PAYLOAD) |
+		  BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS),
 	  BIT(M_MESSAGE), take_execute },
 	{ "ack", BIT(M_SUB) | BIT(M_EVENTS) | BIT(M_UP_TO), BIT(M_SUB), take_ack },
-	{ "nack", BIT(M_SUB) | BIT(M_EVENTS) | BIT(M_UP_TO) | BIT(M_ACTION) | BIT(M_REASON), BIT(M_SUB),
-	  take_nack },
+	{ "nack", BIT(M_SUB) | BIT(M_EVENTS) | BIT(M_UP_TO) | BIT(M_ACTION) | BIT(M_REASON),
+	  BIT(M_SUB), take_nack },
 	{ "subscribe",
-	  BIT(M_STREAM) | BIT(M_MODE) | BIT(M_SUB) | OF_MODES | BIT(M_PAYLOAD) | BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS),
+	  BIT(M_STREAM) | BIT(M_MODE) | BIT(M_SUB) | OF_MODES | BIT(M_PAYLOAD) | BIT(M_TIMEOUT_MS) |
+		  BIT(M_CREDENTIALS),
 	  BIT(M_STREAM), take_subscribe },
 	{ "unsubscribe", BIT(M_SUB) | BIT(M_TIMEOUT_MS), BIT(M_SUB), take_unsubscribe },
 	{ "ping", BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS), 0, take_ping },
@@ -630,7 +651,8 @@ static bool is_id(const struct json_token *t)
 {
 	if (t->kind == JSON_STRING)
 		return t->len <= REQUEST_ID_MOST + 2 && (t->flags & JSON_LONE_SURROGATE) == 0;
-	return t->kind == JSON_NUMBER && (t->flags & JSON_INTEGER) != 0 && t->len <= REQUEST_ID_MOST;
+	return t->kind == JSON_NUMBER && (t->flags & JSON_INTEGER) != 0 &&
+	       t->len <= REQUEST_ID_MOST;
 }
 
 static bool is_uuid(const struct json_doc *doc, uint32_t i)
@@ -684,8 +706,8 @@ static bool is_extension(const struct json_doc *doc, uint32_t name)
 }
 
 /*
- * Finds the id before all else, so that every later fault can be told with it. An id that is wrong or given twice is
- * told without one.
+ * Finds the id before all else, so that every later fault can be told with it. An id that is wrong
+ * or given twice is told without one.
  */
 static bool find_id(struct line *l)
 {
@@ -749,7 +771,8 @@ static const struct op *find_op(struct line *l)
 	}
 	t = token(l, M_OP);
 	refuse(l, ERROR_UNKNOWN_OP,
-	       "there is no op %.*s; there are hello, ping, status, execute, subscribe, unsubscribe, ack, nack",
+	       "there is no op %.*s; there are hello, ping, status, execute, subscribe, "
+	       "unsubscribe, ack, nack",
 	       t->len > 64 ? 64 : (int)t->len, l->doc->text + t->at);
 	return NULL;
 }
@@ -763,11 +786,11 @@ static bool refuse_unknown(struct line *l, const struct op *op, uint32_t name)
 
 	for (int m = 0; m < MEMBER_COUNT; m++) {
 		if (m == M_OP || m == M_ID || (op->takes & BIT(m)) != 0)
-			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used > 0 ? ", " : "",
-						 members[m].name);
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
+						 used > 0 ? ", " : "", members[m].name);
 	}
-	refuse(l, ERROR_BAD_REQUEST, "%s takes no member %.*s; it takes %s", op->name, t->len > 64 ? 64 : (int)t->len,
-	       l->doc->text + t->at, list);
+	refuse(l, ERROR_BAD_REQUEST, "%s takes no member %.*s; it takes %s", op->name,
+	       t->len > 64 ? 64 : (int)t->len, l->doc->text + t->at, list);
 	return false;
 }
 
@@ -780,8 +803,8 @@ static bool suits(struct line *l, const struct op *op)
 		if (given(l, (enum member)m) && (op->takes & BIT(m)) == 0)
 			return refuse_unknown(l, op, l->value[m] - 1);
 		if (!given(l, (enum member)m) && (op->needs & BIT(m)) != 0) {
-			refuse(l, ERROR_BAD_REQUEST, "%s needs the member \"%s\", %s", op->name, members[m].name,
-			       members[m].wanted);
+			refuse(l, ERROR_BAD_REQUEST, "%s needs the member \"%s\", %s", op->name,
+			       members[m].name, members[m].wanted);
 			return false;
 		}
 	}
@@ -793,7 +816,8 @@ static void refuse_bad_json(struct line *l, size_t offset, const char *reason)
 	struct buffer *out = l->client->session.out;
 
 	l->client->errors++;
-	answer_error(out, &l->id, ERROR_BAD_JSON, OUTCOME_NOT_SAID, "%s at byte %zu", reason, offset);
+	answer_error(out, &l->id, ERROR_BAD_JSON, OUTCOME_NOT_SAID, "%s at byte %zu", reason,
+		     offset);
 	json_key(out, "offset");
 	json_uint(out, offset);
 	answer_end(out);
@@ -812,7 +836,8 @@ static bool is_silent(const struct json_doc *doc)
 			return false;
 		if (json_string_is(doc, i, "op", 2))
 			acks = doc->tokens[i + 1].kind == JSON_STRING &&
-			       (json_string_is(doc, i + 1, "ack", 3) || json_string_is(doc, i + 1, "nack", 4));
+			       (json_string_is(doc, i + 1, "ack", 3) ||
+				json_string_is(doc, i + 1, "nack", 4));
 	}
 	return acks;
 }
@@ -840,7 +865,8 @@ bool request_take(struct client *c, const char *text_of_line, size_t len, bool s
 	if (!well)
 		refuse_bad_json(&l, doc->error_at, doc->error);
 	else if (doc->tokens[0].kind != JSON_OBJECT)
-		refuse_bad_json(&l, doc->tokens[0].at, "a request must be a JSON object, and is none,");
+		refuse_bad_json(&l, doc->tokens[0].at,
+				"a request must be a JSON object, and is none,");
 	else
 		take_object(&l);
 	buffer_free(&l.text);

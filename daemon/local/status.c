@@ -30,7 +30,9 @@ void answer_hello(struct client *c, const struct request_id *id)
 	add_number(out, "depth", settings->depth);
 	add_number(out, "in_flight", settings->in_flight_most);
 	add_number(out, "subscriptions", settings->subscriptions_most);
-	buffer_add_text(out, "},\"features\":[\"live\",\"catchup\",\"window\",\"filter\",\"persistent\"],\"messages\":[");
+	buffer_add_text(
+		out,
+		"},\"features\":[\"live\",\"catchup\",\"window\",\"filter\",\"persistent\"],\"messages\":[");
 	for (const struct message *m = message_table; m->name != NULL; m++) {
 		json_comma(out);
 		json_text(out, m->name);

@@ -8,8 +8,9 @@
 #include "store/wire_write.h"
 
 enum {
-	PASSED_MOST = 1000,  /* live events let pass for want of room, until the live subscription is left */
-	RETRY = 100,         /* milliseconds until a read that failed is tried again */
+	PASSED_MOST = 1000, /* live events let pass for want of room, until the live subscription is
+			       left */
+	RETRY = 100,        /* milliseconds until a read that failed is tried again */
 	KEEP_PAGE = 64 * 1024,
 };
 
@@ -20,7 +21,8 @@ enum {
 enum page_result { PAGE_SUCCESS, PAGE_NO_STREAM, PAGE_DELETED, PAGE_ACCESS_DENIED, PAGE_ERROR };
 
 /*
- * The messages that pages come in: the numbers of their fields, and the meaning of their results (0: the message has no such field).
+ * The messages that pages come in: the numbers of their fields, and the meaning of their results
+ * (0: the message has no such field).
  */
 struct page_kind {
 	uint8_t request;
@@ -33,15 +35,39 @@ struct page_kind {
 enum { KIND_STREAM, KIND_ALL, KIND_FILTERED };
 
 static const struct page_kind kinds[] = {
-	[KIND_STREAM] = { CMD_READ_STREAM_EVENTS_FORWARD, CMD_READ_STREAM_EVENTS_FORWARD_COMPLETED, 0, 1, 3, 0, 4, 5,
+	[KIND_STREAM] = { CMD_READ_STREAM_EVENTS_FORWARD,
+			  CMD_READ_STREAM_EVENTS_FORWARD_COMPLETED,
+			  0,
+			  1,
+			  3,
+			  0,
+			  4,
+			  5,
 			  2,
 			  { PAGE_SUCCESS, PAGE_NO_STREAM, PAGE_DELETED, PAGE_ERROR, PAGE_ERROR,
 			    PAGE_ACCESS_DENIED } },
-	[KIND_ALL] = { CMD_READ_ALL_EVENTS_FORWARD, CMD_READ_ALL_EVENTS_FORWARD_COMPLETED, 0, 3, 4, 5, 0, 0, 6,
-		       { PAGE_SUCCESS, PAGE_ERROR, PAGE_ERROR, PAGE_ACCESS_DENIED, PAGE_ERROR, PAGE_ERROR } },
-	/* 20.10 answers a filtered read that it denies with the other message (WIRE 7.8), of the same results. */
-	[KIND_FILTERED] = { CMD_FILTERED_READ_ALL_EVENTS_FORWARD, CMD_FILTERED_READ_ALL_EVENTS_FORWARD_COMPLETED,
-			    CMD_READ_ALL_EVENTS_FORWARD_COMPLETED, 3, 4, 5, 0, 6, 7,
+	[KIND_ALL] = { CMD_READ_ALL_EVENTS_FORWARD,
+		       CMD_READ_ALL_EVENTS_FORWARD_COMPLETED,
+		       0,
+		       3,
+		       4,
+		       5,
+		       0,
+		       0,
+		       6,
+		       { PAGE_SUCCESS, PAGE_ERROR, PAGE_ERROR, PAGE_ACCESS_DENIED, PAGE_ERROR,
+			 PAGE_ERROR } },
+	/* 20.10 answers a filtered read that it denies with the other message (WIRE 7.8), of the
+	   same results. */
+	[KIND_FILTERED] = { CMD_FILTERED_READ_ALL_EVENTS_FORWARD,
+			    CMD_FILTERED_READ_ALL_EVENTS_FORWARD_COMPLETED,
+			    CMD_READ_ALL_EVENTS_FORWARD_COMPLETED,
+			    3,
+			    4,
+			    5,
+			    0,
+			    6,
+			    7,
 			    { PAGE_SUCCESS, PAGE_ERROR, PAGE_ERROR, PAGE_ACCESS_DENIED, PAGE_ERROR,
 			      PAGE_ERROR } },
 };
@@ -58,7 +84,9 @@ static bool of_one_stream(const struct catchup *c)
 
 static const struct page_kind *kind_of(const struct catchup *c)
 {
-	return &kinds[of_one_stream(c) ? KIND_STREAM : c->key.filter.len > 0 ? KIND_FILTERED : KIND_ALL];
+	return &kinds[of_one_stream(c)        ? KIND_STREAM
+		      : c->key.filter.len > 0 ? KIND_FILTERED
+					      : KIND_ALL];
 }
 
 /* The one place where the state changes. */
@@ -106,7 +134,7 @@ static void end(struct catchup *c, enum catchup_end why, const struct package *p
 	c->events->ended(c, why, package);
 }
 
-/* Reading ---------------------------------------------------------------------------------------- */
+/* Reading --------------------------------------------------------------------------------------- */
 
 static void write_read(struct catchup *c, struct buffer *b, struct place from, int32_t count)
 {
@@ -121,7 +149,8 @@ static void write_read(struct catchup *c, struct buffer *b, struct place from, i
 	}
 	wire_int(b, field++, count);
 	if (c->key.filter.len > 0)
-		wire_int(b, field++, c->batch); /* max_search_window: events looked at for one page */
+		wire_int(b, field++,
+			 c->batch); /* max_search_window: events looked at for one page */
 	wire_int(b, field++, c->key.resolve_link_tos);
 	wire_int(b, field++, c->require_master);
 	if (c->key.filter.len > 0)
@@ -165,7 +194,8 @@ static void read_again(struct catchup *c)
 	send_read(c, CONTAINER(l, struct redelivery, link)->place, 1);
 }
 
-/* Goes on with whatever is due: an event that is wanted again, the rest of a page, the next page. */
+/* Goes on with whatever is due: an event that is wanted again, the rest of a page, the next page.
+ */
 void catchup_pump(struct catchup *c)
 {
 	if (c->read.state != OPERATION_IDLE || deadline_is_set(&c->retry))
@@ -207,11 +237,12 @@ void catchup_redeliver(struct catchup *c, struct place place)
 	catchup_pump(c);
 }
 
-/* Giving ----------------------------------------------------------------------------------------- */
+/* Giving ---------------------------------------------------------------------------------------- */
 
 static bool is_new(const struct catchup *c, struct place place)
 {
-	return place_compare(place, c->next) >= 0 && (!c->seen || place_compare(place, c->last) > 0);
+	return place_compare(place, c->next) >= 0 &&
+	       (!c->seen || place_compare(place, c->last) > 0);
 }
 
 /* A position of the log is read from inclusively, and a number is followed by the next one. */
@@ -223,7 +254,7 @@ static void go_past(struct catchup *c, struct place place)
 	c->told_deleted = false;
 }
 
-/* At the end of the pages ------------------------------------------------------------------------ */
+/* At the end of the pages ----------------------------------------------------------------------- */
 
 static void be_live(struct catchup *c)
 {
@@ -253,7 +284,8 @@ static void finish_page(struct catchup *c)
 		join(c);
 	} else if (c->page_is_last && !c->listener.begun) {
 		set_state(c, CATCHUP_JOINING);
-	} else if (c->page_is_last && c->read_is_late && (c->noted.commit < 0 || !is_new(c, c->noted))) {
+	} else if (c->page_is_last && c->read_is_late &&
+		   (c->noted.commit < 0 || !is_new(c, c->noted))) {
 		be_live(c);
 	} else {
 		set_state(c, CATCHUP_BEHIND);
@@ -262,24 +294,25 @@ static void finish_page(struct catchup *c)
 }
 
 /*
- * Gives what is left of the page, as far as there is room. Runs at the end of a turn of the loop: it is asked for from inside the
- * owner's own calls.
+ * Gives what is left of the page, as far as there is room. Runs at the end of a turn of the loop:
+ * it is asked for from inside the owner's own calls.
  */
 static void on_give(void *arg)
 {
 	struct catchup *c = arg;
-	uint32_t events = kind_of(c)->events;
+	const struct page_kind *kind = kind_of(c);
 	struct resolved_event event;
 	struct wire_field f;
 
-	while (c->state == CATCHUP_GIVING && list_empty(&c->redeliveries) && c->read.state == OPERATION_IDLE) {
+	while (c->state == CATCHUP_GIVING && list_empty(&c->redeliveries) &&
+	       c->read.state == OPERATION_IDLE) {
 		struct wire before = c->page_at;
 
 		if (!wire_next(&c->page_at, &f)) {
 			finish_page(c);
 			return;
 		}
-		if (f.number != events)
+		if (f.number != kind->events)
 			continue;
 		resolved_event_read(f.bytes, &event); /* the page was found good as it came */
 		if (!of_one_stream(c))
@@ -296,9 +329,10 @@ static void on_give(void *arg)
 	catchup_pump(c);
 }
 
-/* Pages come -------------------------------------------------------------------------------------- */
+/* Pages come ------------------------------------------------------------------------------------ */
 
-/* Reads all of a page but its events, of which it only looks whether they are events. False where the bytes are no page. */
+/* Reads all of a page but its events, of which it only looks whether they are events. False where
+ * the bytes are no page. */
 static bool look_at_page(struct catchup *c, const struct page_kind *kind, struct span bytes,
 			 enum page_result *result)
 {
@@ -338,7 +372,8 @@ static bool look_at_page(struct catchup *c, const struct page_kind *kind, struct
 	return !w.broken;
 }
 
-/* No stream, although it had events: they are all deleted, and their numbers will not come again. */
+/* No stream, although it had events: they are all deleted, and their numbers will not come again.
+ */
 static void take_no_stream(struct catchup *c)
 {
 	c->page_next = (struct place){ c->page_last + 1, 0 };
@@ -352,7 +387,8 @@ static void take_page(struct catchup *c, const struct package *package)
 {
 	struct span bytes = { package->payload, package->payload_len };
 	/* A denied filtered read may come in the message of the unfiltered one. */
-	const struct page_kind *kind = package->command == kind_of(c)->answer ? kind_of(c) : &kinds[KIND_ALL];
+	const struct page_kind *kind =
+		package->command == kind_of(c)->answer ? kind_of(c) : &kinds[KIND_ALL];
 	enum page_result result;
 
 	if (!look_at_page(c, kind, bytes, &result)) {
@@ -388,10 +424,11 @@ static void take_page(struct catchup *c, const struct package *package)
 	on_give(c);
 }
 
-/* The answer to read_again(). The event may be gone: then the page begins with a later one, or has none. */
+/* The answer to read_again(). The event may be gone: then the page begins with a later one, or has
+ * none. */
 static void take_again(struct catchup *c, const struct package *package)
 {
-	struct redelivery *r = CONTAINER(list_first(&c->redeliveries), struct redelivery, link);
+	struct redelivery *r = CONTAINER(c->redeliveries.next, struct redelivery, link);
 	struct place place = r->place;
 	struct resolved_event event;
 	const struct resolved_event *found = NULL;
@@ -402,7 +439,8 @@ static void take_again(struct catchup *c, const struct package *package)
 	free(r);
 	wire_start(&w, package->payload, package->payload_len);
 	while (found == NULL && wire_next(&w, &f)) {
-		if (f.number != kind_of(c)->events || f.type != WIRE_BYTES || !resolved_event_read(f.bytes, &event))
+		if (f.number != kind_of(c)->events || f.type != WIRE_BYTES ||
+		    !resolved_event_read(f.bytes, &event))
 			continue;
 		event.positioned = !of_one_stream(c);
 		if (place_compare(place_of(&event, of_one_stream(c)), place) == 0)
@@ -420,7 +458,8 @@ static void try_later(struct catchup *c)
 	loop_set_deadline(c->store->loop, &c->retry, RETRY);
 }
 
-static void on_read_ended(struct operation *op, enum operation_end how, const struct package *package)
+static void on_read_ended(struct operation *op, enum operation_end how,
+			  const struct package *package)
 {
 	struct catchup *c = CONTAINER(op, struct catchup, read);
 
@@ -453,7 +492,7 @@ static void on_read_ended(struct operation *op, enum operation_end how, const st
 	}
 }
 
-/* Live events come -------------------------------------------------------------------------------- */
+/* Live events come ------------------------------------------------------------------------------ */
 
 /* The next event wanted is the one after LAST, the newest there is. */
 static void start_after(struct catchup *c, struct place last)
@@ -480,12 +519,13 @@ static void begin_at(struct catchup *c, struct place last)
 }
 
 /*
- * After a loss, where it follows: everything up to LAST has passed. Where that is before what was given, the store has lost its data and
- * begins anew.
+ * After a loss, where it follows: everything up to LAST has passed. Where that is before what was
+ * given, the store has lost its data and begins anew.
  */
 static void follow_from(struct catchup *c, struct place last)
 {
-	bool gap = of_one_stream(c) ? last.commit != c->next.commit - 1 : place_compare(last, c->last) != 0;
+	bool gap = of_one_stream(c) ? last.commit != c->next.commit - 1
+				    : place_compare(last, c->last) != 0;
 
 	c->told_lost = false;
 	c->events->resumed(c, gap);
@@ -541,7 +581,8 @@ static void on_live_event(struct live_listener *l, const struct live_event *e)
 	c->events->event(c, e->event, e->place, e->serial);
 }
 
-/* The live subscription alone was dropped, or goes with the connection: it comes again by itself. */
+/* The live subscription alone was dropped, or goes with the connection: it comes again by itself.
+ */
 static void on_live_lost(struct live_listener *l)
 {
 	struct catchup *c = CONTAINER(l, struct catchup, listener);
@@ -550,7 +591,8 @@ static void on_live_lost(struct live_listener *l)
 		set_state(c, CATCHUP_JOINING);
 }
 
-static void on_live_ended(struct live_listener *l, enum subscription_end why, const struct package *package)
+static void on_live_ended(struct live_listener *l, enum subscription_end why,
+			  const struct package *package)
 {
 	static const enum catchup_end ends[] = {
 		[SUBSCRIPTION_UNSUBSCRIBED] = CATCHUP_BROKEN,
@@ -580,7 +622,7 @@ static const struct live_events live_events = {
 	.ended = on_live_ended,
 };
 
-/* The connection ---------------------------------------------------------------------------------- */
+/* The connection -------------------------------------------------------------------------------- */
 
 /* The rest of a page is let go: `next` stands behind the last event given. */
 static void on_lost(struct watcher *w)
@@ -607,7 +649,8 @@ static void on_ready(struct watcher *w)
 	if (c->state != CATCHUP_LOST)
 		return;
 	if ((!c->begun && c->from_end) || c->follows) {
-		set_state(c, CATCHUP_JOINING); /* the live subscription is asked for again by itself */
+		set_state(c,
+			  CATCHUP_JOINING); /* the live subscription is asked for again by itself */
 		return;
 	}
 	set_state(c, CATCHUP_BEHIND);

@@ -19,8 +19,8 @@
 #include "store/wire_write.h"
 
 enum {
-	READ_MOST = 256 * 1024,        /* bytes taken per wakeup */
-	KEEP_IN = 64 * 1024,           /* memory kept while nothing is under way */
+	READ_MOST = 256 * 1024, /* bytes taken per wakeup */
+	KEEP_IN = 64 * 1024,    /* memory kept while nothing is under way */
 	KEEP_OUT = 64 * 1024,
 	ENDPOINT_TEXT = 280,
 	ERROR_TEXT = 160,
@@ -38,28 +38,29 @@ struct connection {
 	uint64_t connects;
 	char endpoint[ENDPOINT_TEXT];
 	char last_error[ERROR_TEXT];
-	char *redirect_host;           /* where a node said the leader is; NULL: as configured */
+	char *redirect_host; /* where a node said the leader is; NULL: as configured */
 	uint16_t redirect_port;
 
-	struct evdns_base *dns;        /* made when a name has to be resolved */
+	struct evdns_base *dns; /* made when a name has to be resolved */
 	struct evdns_getaddrinfo_request *resolving;
 	struct evutil_addrinfo *addresses;
 	struct evutil_addrinfo *address; /* the one in use */
 
-	int fd;                        /* -1: none */
-	unsigned sockets;              /* counts the sockets closed: tells whether the one in hand is still there */
+	int fd;           /* -1: none */
+	unsigned sockets; /* counts the sockets closed: tells whether the one in hand is still there
+			   */
 	struct event *readable;
 	struct event *writable;
 	struct buffer in;
 	struct buffer out;
 	struct job flush;
-	struct guid handshake;         /* correlation id of the step that is awaited */
-	struct deadline step;          /* the end of the current step, or of the wait for the next attempt */
+	struct guid handshake; /* correlation id of the step that is awaited */
+	struct deadline step; /* the end of the current step, or of the wait for the next attempt */
 	struct deadline beat;
-	bool beat_asked;               /* a heartbeat was sent and its answer is awaited */
+	bool beat_asked; /* a heartbeat was sent and its answer is awaited */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
-	uint64_t beat_in;              /* bytes_in and bytes_out at the last beat */
+	uint64_t beat_in; /* bytes_in and bytes_out at the last beat */
 	uint64_t beat_out;
 };
 
@@ -97,7 +98,7 @@ static uint16_t port_of(const struct connection *c)
 	return c->redirect_host != NULL ? c->redirect_port : c->settings.port;
 }
 
-/* Closing ---------------------------------------------------------------------------------------- */
+/* Closing --------------------------------------------------------------------------------------- */
 
 static void close_socket(struct connection *c)
 {
@@ -128,7 +129,8 @@ static void free_addresses(struct connection *c)
 	c->addresses = c->address = NULL;
 }
 
-/* The delay doubles with each attempt from the least to the most; a fifth of it, up or down, is chance. */
+/* The delay doubles with each attempt from the least to the most; a fifth of it, up or down, is
+ * chance. */
 static uint32_t next_delay(const struct connection *c)
 {
 	uint64_t delay = c->settings.reconnect_delay_min;
@@ -149,7 +151,8 @@ static void wait_for_next(struct connection *c)
 
 	if (most != 0 && c->attempts >= most) {
 		set_state(c, CONNECTION_OFF);
-		log_write(LOG_ERROR, "the store cannot be reached, giving up attempts=%u", c->attempts);
+		log_write(LOG_ERROR, "the store cannot be reached, giving up attempts=%u",
+			  c->attempts);
 		c->events->gave_up(c->arg);
 		return;
 	}
@@ -165,8 +168,8 @@ static void lose(struct connection *c, const char *reason)
 	/* A store that stays away is told of at the first, second, fourth, eighth, … attempt. */
 	log_write((c->attempts & (c->attempts - 1)) == 0 ? LOG_WARNING : LOG_DEBUG,
 		  "%s endpoint=%s reason=%s attempts=%u",
-		  was_ready ? "connection to the store lost" : "no connection to the store", c->endpoint,
-		  log_text(reason, strlen(reason)), c->attempts);
+		  was_ready ? "connection to the store lost" : "no connection to the store",
+		  c->endpoint, log_text(reason, strlen(reason)), c->attempts);
 	close_socket(c);
 	if (was_ready) {
 		free_addresses(c);
@@ -197,7 +200,7 @@ static void lose_for_errno(struct connection *c, const char *what)
 	lose(c, text);
 }
 
-/* Heartbeats ------------------------------------------------------------------------------------- */
+/* Heartbeats ------------------------------------------------------------------------------------ */
 
 static void send_heartbeat(struct connection *c, uint8_t command, const struct guid *correlation)
 {
@@ -206,8 +209,9 @@ static void send_heartbeat(struct connection *c, uint8_t command, const struct g
 }
 
 /*
- * Every interval in which nothing came in asks the peer for a sign, and waits the timeout for any byte. An interval in
- * which nothing went out asks as well: servers up to 5.0.9 close a connection on which they only send.
+ * Every interval in which nothing came in asks the peer for a sign, and waits the timeout for any
+ * byte. An interval in which nothing went out asks as well: servers up to 5.0.9 close a connection
+ * on which they only send.
  */
 static void on_beat(void *arg)
 {
@@ -228,10 +232,11 @@ static void on_beat(void *arg)
 		send_heartbeat(c, CMD_HEARTBEAT_REQUEST, &id);
 	}
 	loop_set_deadline(c->loop, &c->beat,
-			  c->beat_asked ? c->settings.heartbeat_timeout : c->settings.heartbeat_interval);
+			  c->beat_asked ? c->settings.heartbeat_timeout
+					: c->settings.heartbeat_interval);
 }
 
-/* Handshake -------------------------------------------------------------------------------------- */
+/* Handshake ------------------------------------------------------------------------------------- */
 
 static void be_ready(struct connection *c)
 {
@@ -276,25 +281,29 @@ static void authenticate(struct connection *c)
 }
 
 /*
- * Refused credentials are no reason to stay away: requests that bring their own work, and all others are told by
- * the store that they are not authenticated.
+ * Refused credentials are no reason to stay away: requests that bring their own work, and all
+ * others are told by the store that they are not authenticated.
  */
 static void authenticated(struct connection *c, const struct package *p)
 {
 	if (p->command == CMD_NOT_AUTHENTICATED) {
 		snprintf(c->last_error, sizeof(c->last_error),
 			 "not authenticated: the store refuses the configured user or password");
-		log_write(LOG_ERROR, "the store refuses the configured credentials endpoint=%s username=%s",
-			  c->endpoint, log_text(c->settings.credentials.login,
-						strlen(c->settings.credentials.login)));
+		log_write(LOG_ERROR,
+			  "the store refuses the configured credentials endpoint=%s username=%s",
+			  c->endpoint,
+			  log_text(c->settings.credentials.login,
+				   strlen(c->settings.credentials.login)));
 	} else if (p->command != CMD_AUTHENTICATED) {
-		lose(c, p->command == CMD_NOT_HANDLED ? "store_not_ready" : "authentication_failed");
+		lose(c,
+		     p->command == CMD_NOT_HANDLED ? "store_not_ready" : "authentication_failed");
 		return;
 	}
 	identify(c);
 }
 
-/* Servers before 3.9.4 do not know the command and answer BadRequest; they can be used all the same. */
+/* Servers before 3.9.4 do not know the command and answer BadRequest; they can be used all the
+ * same. */
 static void identified(struct connection *c, const struct package *p)
 {
 	if (p->command == CMD_CLIENT_IDENTIFIED || p->command == CMD_BAD_REQUEST)
@@ -313,7 +322,7 @@ static void handshake_package(struct connection *c, const struct package *p)
 		identified(c, p);
 }
 
-/* Bytes in --------------------------------------------------------------------------------------- */
+/* Bytes in -------------------------------------------------------------------------------------- */
 
 static void on_package(struct connection *c, const struct package *p)
 {
@@ -329,7 +338,8 @@ static void on_package(struct connection *c, const struct package *p)
 		handshake_package(c, p);
 }
 
-/* Handles all whole frames. Returns the bytes that the next one still lacks, where that is known. */
+/* Handles all whole frames. Returns the bytes that the next one still lacks, where that is known.
+ */
 static size_t take_frames(struct connection *c)
 {
 	unsigned sockets = c->sockets;
@@ -338,8 +348,8 @@ static size_t take_frames(struct connection *c)
 		struct package p;
 		size_t size;
 
-		switch (frame_look(buffer_at(&c->in), buffer_len(&c->in), c->settings.frame_limit, &p,
-				   &size)) {
+		switch (frame_look(buffer_at(&c->in), buffer_len(&c->in), c->settings.frame_limit,
+				   &p, &size)) {
 		case FRAME_INCOMPLETE:
 			return size > buffer_len(&c->in) ? size - buffer_len(&c->in) : 0;
 		case FRAME_BAD_LENGTH:
@@ -351,7 +361,8 @@ static size_t take_frames(struct connection *c)
 		case FRAME_WHOLE:
 			on_package(c, &p);
 			if (c->sockets != sockets)
-				return 0; /* the package has ended the connection, and the buffer with it */
+				return 0; /* the package has ended the connection, and the buffer
+					     with it */
 			buffer_consume(&c->in, size);
 			break;
 		}
@@ -386,7 +397,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		buffer_shrink(&c->in, KEEP_IN + READ_MOST);
 }
 
-/* Bytes out -------------------------------------------------------------------------------------- */
+/* Bytes out ------------------------------------------------------------------------------------- */
 
 static void write_out(struct connection *c)
 {
@@ -431,7 +442,7 @@ void connection_flush(struct connection *c)
 	loop_put_off(c->loop, &c->flush);
 }
 
-/* Connecting ------------------------------------------------------------------------------------- */
+/* Connecting ------------------------------------------------------------------------------------ */
 
 static void connected(struct connection *c)
 {
@@ -513,15 +524,18 @@ static void on_resolved(int result, struct evutil_addrinfo *addresses, void *arg
 static bool dns_ready(struct connection *c)
 {
 	if (c->dns == NULL)
-		c->dns = evdns_base_new(loop_base(c->loop), EVDNS_BASE_INITIALIZE_NAMESERVERS |
-								    EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+		c->dns = evdns_base_new(loop_base(c->loop),
+					EVDNS_BASE_INITIALIZE_NAMESERVERS |
+						EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 	return c->dns != NULL;
 }
 
-/* Addresses are taken at once; names are resolved without blocking, /etc/hosts among the sources. */
+/* Addresses are taken at once; names are resolved without blocking, /etc/hosts among the sources.
+ */
 static void resolve(struct connection *c)
 {
-	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC,
+					 .ai_socktype = SOCK_STREAM,
 					 .ai_flags = EVUTIL_AI_NUMERICHOST };
 	struct evutil_addrinfo *found = NULL;
 	struct evdns_getaddrinfo_request *request;
@@ -547,8 +561,8 @@ static void resolve(struct connection *c)
 static void attempt(struct connection *c)
 {
 	c->attempts++;
-	snprintf(c->endpoint, sizeof(c->endpoint), strchr(host_of(c), ':') == NULL ? "%s:%u" : "[%s]:%u",
-		 host_of(c), port_of(c));
+	snprintf(c->endpoint, sizeof(c->endpoint),
+		 strchr(host_of(c), ':') == NULL ? "%s:%u" : "[%s]:%u", host_of(c), port_of(c));
 	set_state(c, CONNECTION_RESOLVING);
 	resolve(c);
 }
@@ -561,9 +575,9 @@ static void on_step(void *arg)
 	if (c->state == CONNECTION_WAITING)
 		attempt(c);
 	else
-		lose(c, c->state == CONNECTION_RESOLVING  ? "resolve_timeout" :
-			c->state == CONNECTION_CONNECTING ? "connect_timeout" :
-							    "handshake_timeout");
+		lose(c, c->state == CONNECTION_RESOLVING    ? "resolve_timeout"
+			: c->state == CONNECTION_CONNECTING ? "connect_timeout"
+							    : "handshake_timeout");
 }
 
 void connection_redirect(struct connection *c, const char *host, uint16_t port)
@@ -578,7 +592,7 @@ void connection_redirect(struct connection *c, const char *host, uint16_t port)
 	loop_set_deadline(c->loop, &c->step, 0);
 }
 
-/* Life ------------------------------------------------------------------------------------------- */
+/* Life ------------------------------------------------------------------------------------------ */
 
 struct connection *connection_new(struct loop *loop, const struct connection_settings *settings,
 				  const struct connection_events *events, void *arg)

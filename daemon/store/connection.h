@@ -1,6 +1,7 @@
 /*
- * The TCP connection to the store, kept up for as long as the process lives: resolve, connect, authenticate,
- * identify; heartbeats both ways; frames in and out; and after a loss all of it again, later and later.
+ * The TCP connection to the store, kept up for as long as the process lives: resolve, connect,
+ * authenticate, identify; heartbeats both ways; frames in and out; and after a loss all of it
+ * again, later and later.
  *
  * What is said over the connection is not its business: whole packages go up, bytes go down.
  */
@@ -16,22 +17,22 @@
 
 /* All times in milliseconds. The texts belong to the caller and outlive the connection. */
 struct connection_settings {
-	const char *host;                 /* a name or an address */
+	const char *host; /* a name or an address */
 	uint16_t port;
-	struct credentials credentials;   /* no login: connect as nobody */
-	const char *name;                 /* told to the store, seen in its own lists */
-	uint32_t connect_timeout;         /* for each address, and for each step of the handshake */
+	struct credentials credentials; /* no login: connect as nobody */
+	const char *name;               /* told to the store, seen in its own lists */
+	uint32_t connect_timeout;       /* for each address, and for each step of the handshake */
 	uint32_t heartbeat_interval;
 	uint32_t heartbeat_timeout;
 	uint32_t reconnect_delay_min;
 	uint32_t reconnect_delay_max;
-	uint32_t max_attempts;            /* in a row without success; 0: for ever */
-	size_t frame_limit;               /* most bytes of a package from the store, at most FRAME_MOST */
+	uint32_t max_attempts; /* in a row without success; 0: for ever */
+	size_t frame_limit;    /* most bytes of a package from the store, at most FRAME_MOST */
 };
 
 enum connection_state {
-	CONNECTION_OFF,            /* not started, or stopped */
-	CONNECTION_WAITING,        /* for the next attempt */
+	CONNECTION_OFF,     /* not started, or stopped */
+	CONNECTION_WAITING, /* for the next attempt */
 	CONNECTION_RESOLVING,
 	CONNECTION_CONNECTING,
 	CONNECTION_AUTHENTICATING,
@@ -45,7 +46,8 @@ struct connection_events {
 	void (*ready)(void *arg);
 	/* A connection that was ready has gone. REASON is a word for logs and status. */
 	void (*lost)(void *arg, const char *reason);
-	/* A package that is no part of the handshake or of the heartbeats. Its bytes live until the call returns. */
+	/* A package that is no part of the handshake or of the heartbeats. Its bytes live until the
+	 * call returns. */
 	void (*package)(void *arg, const struct package *package);
 	/* max_attempts are used up; nothing more will be tried. */
 	void (*gave_up)(void *arg);
@@ -54,11 +56,11 @@ struct connection_events {
 /* What `status` tells. The texts live until the next turn of the loop. */
 struct connection_view {
 	const char *state;
-	const char *endpoint;      /* HOST:PORT as configured or as a node named it */
-	const char *last_error;    /* "" where there was none */
-	uint64_t since_ms;         /* how long the state has lasted */
-	uint32_t attempts;         /* since it was last ready */
-	uint64_t connects;         /* times that it became ready */
+	const char *endpoint;   /* HOST:PORT as configured or as a node named it */
+	const char *last_error; /* "" where there was none */
+	uint64_t since_ms;      /* how long the state has lasted */
+	uint32_t attempts;      /* since it was last ready */
+	uint64_t connects;      /* times that it became ready */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 };
@@ -81,8 +83,9 @@ void connection_stop(struct connection *c);
 bool connection_is_ready(const struct connection *c);
 
 /*
- * The bytes on their way to the store, to be appended to with frame_add() while the connection is ready. Call
- * connection_flush() afterwards: everything of this turn goes out in one write at its end.
+ * The bytes on their way to the store, to be appended to with frame_add() while the connection is
+ * ready. Call connection_flush() afterwards: everything of this turn goes out in one write at its
+ * end.
  */
 struct buffer *connection_out(struct connection *c);
 void connection_flush(struct connection *c);
@@ -90,7 +93,8 @@ void connection_flush(struct connection *c);
 /* Closes the connection for REASON, a word, and reconnects as after any loss. */
 void connection_break(struct connection *c, const char *reason);
 
-/* The same, but connects to HOST:PORT at once, where a node has said that the leader is. After a failure there the configured server is tried again. */
+/* The same, but connects to HOST:PORT at once, where a node has said that the leader is. After a
+ * failure there the configured server is tried again. */
 void connection_redirect(struct connection *c, const char *host, uint16_t port);
 
 void connection_look(struct connection *c, struct connection_view *view);

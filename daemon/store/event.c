@@ -15,10 +15,10 @@ static bool take_id(const struct wire_field *f, struct guid *id)
 
 static bool record_field(const struct wire_field *f, struct event_record *r)
 {
-	enum wire_type wants = f->number == 2 || f->number == 5 || f->number == 6 || f->number == 9 ||
-					       f->number == 10 ?
-				       WIRE_VARINT :
-				       WIRE_BYTES;
+	enum wire_type wants = f->number == 2 || f->number == 5 || f->number == 6 ||
+					       f->number == 9 || f->number == 10
+				       ? WIRE_VARINT
+				       : WIRE_BYTES;
 
 	if (f->number > 10)
 		return true;
@@ -77,7 +77,8 @@ bool event_record_read(struct span bytes, struct event_record *record)
 static bool resolved_field(const struct wire_field *f, struct resolved_event *e)
 {
 	if (f->number <= 2)
-		return f->type == WIRE_BYTES && event_record_read(f->bytes, f->number == 1 ? &e->event : &e->link);
+		return f->type == WIRE_BYTES &&
+		       event_record_read(f->bytes, f->number == 1 ? &e->event : &e->link);
 	if (f->number > 4)
 		return true;
 	if (f->type != WIRE_VARINT)

@@ -17,7 +17,7 @@ struct event_record {
 	int64_t number;
 	struct guid id;
 	struct span type;
-	bool json;             /* data_content_type is 1 */
+	bool json; /* data_content_type is 1 */
 	int32_t data_content_type;
 	int32_t metadata_content_type;
 	struct span data;
@@ -30,16 +30,18 @@ struct event_record {
 struct resolved_event {
 	struct event_record event;
 	struct event_record link;
-	bool positioned;       /* the positions were sent */
+	bool positioned; /* the positions were sent */
 	int64_t commit;
 	int64_t prepare;
 };
 
-/* Each returns false where the bytes are no message of that kind (wrong wire type, broken, an id of other than 16 bytes). */
+/* Each returns false where the bytes are no message of that kind (wrong wire type, broken, an id of
+ * other than 16 bytes). */
 bool event_record_read(struct span bytes, struct event_record *record);
 bool resolved_event_read(struct span bytes, struct resolved_event *event);
 
-/* The event that was subscribed to: the link where there is one. Its id is what is acknowledged, its number what is counted. */
+/* The event that was subscribed to: the link where there is one. Its id is what is acknowledged,
+ * its number what is counted. */
 static inline const struct event_record *original_event(const struct resolved_event *e)
 {
 	return e->link.present ? &e->link : &e->event;

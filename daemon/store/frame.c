@@ -4,7 +4,8 @@
 
 static uint32_t load32(const uint8_t *at)
 {
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+	       (uint32_t)at[3] << 24;
 }
 
 static void store32(uint8_t *at, uint32_t v)
@@ -47,7 +48,8 @@ static bool package_look(const uint8_t *at, size_t left, struct package *p)
 	return true;
 }
 
-enum frame_state frame_look(const uint8_t *bytes, size_t len, size_t most, struct package *package, size_t *size)
+enum frame_state frame_look(const uint8_t *bytes, size_t len, size_t most, struct package *package,
+			    size_t *size)
 {
 	uint32_t length;
 
@@ -71,7 +73,8 @@ static void add_short(struct buffer *out, const char *text)
 	buffer_add(out, text, len);
 }
 
-size_t frame_begin(struct buffer *out, uint8_t command, const struct guid *correlation, const struct credentials *who)
+size_t frame_begin(struct buffer *out, uint8_t command, const struct guid *correlation,
+		   const struct credentials *who)
 {
 	size_t began = buffer_len(out);
 	bool known = who != NULL && who->login[0] != '\0';
@@ -104,8 +107,8 @@ bool frame_end(struct buffer *out, size_t began)
 	return true;
 }
 
-bool frame_add(struct buffer *out, uint8_t command, const struct guid *correlation, const struct credentials *who,
-	       const void *payload, size_t len)
+bool frame_add(struct buffer *out, uint8_t command, const struct guid *correlation,
+	       const struct credentials *who, const void *payload, size_t len)
 {
 	size_t began = frame_begin(out, command, correlation, who);
 

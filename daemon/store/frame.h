@@ -1,8 +1,9 @@
 /*
  * Frames and packages of the store's protocol.
  *
- * A frame is a little-endian 32-bit length and that many bytes, the package: command, flags, correlation id,
- * login and password where the flags say so, and the payload (a protobuf message, a text, or nothing).
+ * A frame is a little-endian 32-bit length and that many bytes, the package: command, flags,
+ * correlation id, login and password where the flags say so, and the payload (a protobuf message, a
+ * text, or nothing).
  */
 #ifndef ESBRIDGE_STORE_FRAME_H
 #define ESBRIDGE_STORE_FRAME_H
@@ -17,8 +18,10 @@
 enum {
 	FRAME_PREFIX = 4,
 	PACKAGE_HEADER = 18,
-	FRAME_MOST = 64 * 1024 * 1024, /* bytes of the longest package that any server takes or sends */
-	CREDENTIAL_MOST = 127,         /* bytes of a login or a password: from 20.6 on longer ones are misread */
+	FRAME_MOST =
+		64 * 1024 * 1024, /* bytes of the longest package that any server takes or sends */
+	CREDENTIAL_MOST =
+		127, /* bytes of a login or a password: from 20.6 on longer ones are misread */
 };
 
 enum package_flag {
@@ -39,7 +42,8 @@ struct package {
 	size_t payload_len;
 };
 
-/* Login and password as they go into packages; both at most CREDENTIAL_MOST bytes, NUL-terminated. No login: none. */
+/* Login and password as they go into packages; both at most CREDENTIAL_MOST bytes, NUL-terminated.
+ * No login: none. */
 struct credentials {
 	char login[CREDENTIAL_MOST + 1];
 	char password[CREDENTIAL_MOST + 1];
@@ -47,25 +51,31 @@ struct credentials {
 
 enum frame_state {
 	FRAME_WHOLE,      /* *PACKAGE is filled, *SIZE is the bytes to consume */
-	FRAME_INCOMPLETE, /* more bytes are needed; *SIZE is the bytes of the whole frame, or 0 where not even that is known */
+	FRAME_INCOMPLETE, /* more bytes are needed; *SIZE is the bytes of the whole frame, or 0
+			     where not even that is known */
 	FRAME_BAD_LENGTH, /* no length that a frame can have: 0, negative, or above MOST */
 	FRAME_BAD_HEADER, /* a package shorter than its header and credentials */
 };
 
-/* Looks at the LEN bytes at BYTES for a frame whose package has at most MOST bytes. Reads nothing beyond LEN. */
-enum frame_state frame_look(const uint8_t *bytes, size_t len, size_t most, struct package *package, size_t *size);
+/* Looks at the LEN bytes at BYTES for a frame whose package has at most MOST bytes. Reads nothing
+ * beyond LEN. */
+enum frame_state frame_look(const uint8_t *bytes, size_t len, size_t most, struct package *package,
+			    size_t *size);
 
 /*
- * Begins a frame at the end of OUT: prefix, header and credentials (WHO may be NULL or have no login). The payload is then
- * written to OUT by the caller. Returns what frame_end() wants: how many bytes lay in OUT before.
+ * Begins a frame at the end of OUT: prefix, header and credentials (WHO may be NULL or have no
+ * login). The payload is then written to OUT by the caller. Returns what frame_end() wants: how
+ * many bytes lay in OUT before.
  */
-size_t frame_begin(struct buffer *out, uint8_t command, const struct guid *correlation, const struct credentials *who);
+size_t frame_begin(struct buffer *out, uint8_t command, const struct guid *correlation,
+		   const struct credentials *who);
 
-/* Ends the frame by filling in its length. Returns false where OUT has failed or the package is longer than FRAME_MOST. */
+/* Ends the frame by filling in its length. Returns false where OUT has failed or the package is
+ * longer than FRAME_MOST. */
 bool frame_end(struct buffer *out, size_t began);
 
 /* A whole frame at once. Returns as frame_end(). */
-bool frame_add(struct buffer *out, uint8_t command, const struct guid *correlation, const struct credentials *who,
-	       const void *payload, size_t len);
+bool frame_add(struct buffer *out, uint8_t command, const struct guid *correlation,
+	       const struct credentials *who, const void *payload, size_t len);
 
 #endif

@@ -9,17 +9,17 @@
 enum { ASK_AGAIN = 100 }; /* milliseconds until a dropped subscription is asked for again */
 
 struct live {
-	struct link link;               /* on store->lives */
+	struct link link; /* on store->lives */
 	struct store *store;
 	char *stream;
 	bool resolve_link_tos;
 	struct buffer filter;
 	struct subscription subscription;
 	struct link listeners;
-	struct link *cursor;            /* the listener that is next, while an event goes round */
-	struct place last;              /* of the newest event known; commit -1: none */
+	struct link *cursor; /* the listener that is next, while an event goes round */
+	struct place last;   /* of the newest event known; commit -1: none */
 	struct deadline again;
-	bool leaving;                   /* the last listener waits for the store to confirm */
+	bool leaving; /* the last listener waits for the store to confirm */
 };
 
 struct place place_of(const struct resolved_event *event, bool one_stream)
@@ -29,7 +29,7 @@ struct place place_of(const struct resolved_event *event, bool one_stream)
 	return (struct place){ event->commit, event->prepare };
 }
 
-/* Going round the listeners: any of them may leave meanwhile ------------------------------------- */
+/* Going round the listeners: any of them may leave meanwhile ------------------------------------ */
 
 static void start_round(struct live *live)
 {
@@ -76,7 +76,7 @@ static void live_end(struct live *live)
 	loop_park(live->store->loop, live, live_free);
 }
 
-/* What the store says ---------------------------------------------------------------------------- */
+/* What the store says --------------------------------------------------------------------------- */
 
 static void on_confirmed(void *arg, const struct subscription_confirmed *confirmed)
 {
@@ -84,7 +84,8 @@ static void on_confirmed(void *arg, const struct subscription_confirmed *confirm
 	struct live_listener *l;
 
 	if (live->stream[0] == '\0')
-		live->last = (struct place){ confirmed->last_commit_position, confirmed->last_commit_position };
+		live->last = (struct place){ confirmed->last_commit_position,
+					     confirmed->last_commit_position };
 	else
 		live->last = (struct place){ confirmed->last_event_number, 0 };
 	start_round(live);
@@ -163,15 +164,17 @@ static void on_again(void *arg)
 	subscription_start(&live->subscription, live->store);
 }
 
-/* Joining ---------------------------------------------------------------------------------------- */
+/* Joining --------------------------------------------------------------------------------------- */
 
 static bool is_for(const struct live *live, const struct live_key *key)
 {
-	return live->resolve_link_tos == key->resolve_link_tos && strcmp(live->stream, key->stream) == 0 &&
+	return live->resolve_link_tos == key->resolve_link_tos &&
+	       strcmp(live->stream, key->stream) == 0 &&
 	       strcmp(live->subscription.credentials.login, key->credentials.login) == 0 &&
 	       strcmp(live->subscription.credentials.password, key->credentials.password) == 0 &&
 	       buffer_len(&live->filter) == key->filter.len &&
-	       (key->filter.len == 0 || memcmp(buffer_at(&live->filter), key->filter.at, key->filter.len) == 0);
+	       (key->filter.len == 0 ||
+		memcmp(buffer_at(&live->filter), key->filter.at, key->filter.len) == 0);
 }
 
 static struct live *live_new(struct store *store, const struct live_key *key)
@@ -233,7 +236,8 @@ bool live_leave_politely(struct live_listener *l)
 
 	if (live == NULL)
 		return false;
-	if (live->listeners.next->next != &live->listeners || !subscription_leave(&live->subscription)) {
+	if (live->listeners.next->next != &live->listeners ||
+	    !subscription_leave(&live->subscription)) {
 		live_leave(l);
 		return false;
 	}

@@ -4,7 +4,8 @@
 
 #include "store/wire_read.h"
 
-/* MasterInfo, LeaderInfo: either 1 and 2 (plain) or 5 and 6 (TLS) are filled from 20.6 on (WIRE 5.6). */
+/* MasterInfo, LeaderInfo: either 1 and 2 (plain) or 5 and 6 (TLS) are filled from 20.6 on
+ * (WIRE 5.6). */
 static void read_leader(struct span bytes, struct not_handled *answer)
 {
 	struct span host[2] = { { NULL, 0 }, { NULL, 0 } };
@@ -22,7 +23,8 @@ static void read_leader(struct span bytes, struct not_handled *answer)
 			port[secure] = f.value;
 	}
 	for (size_t i = 0; i < 2; i++) {
-		if (host[i].len == 0 || host[i].len >= sizeof(answer->host) || port[i] == 0 || port[i] > 65535)
+		if (host[i].len == 0 || host[i].len >= sizeof(answer->host) || port[i] == 0 ||
+		    port[i] > 65535)
 			continue;
 		memcpy(answer->host, host[i].at, host[i].len);
 		answer->host[host[i].len] = '\0';

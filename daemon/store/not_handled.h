@@ -12,18 +12,19 @@
 enum not_handled_reason {
 	NOT_READY = 0,
 	TOO_BUSY = 1,
-	NOT_LEADER = 2,  /* NotMaster up to 5.0 */
+	NOT_LEADER = 2, /* NotMaster up to 5.0 */
 	IS_READ_ONLY = 3,
 };
 
 struct not_handled {
-	int64_t reason;    /* enum not_handled_reason, or a number that is not known yet */
-	char host[256];    /* for NOT_LEADER: the leader, "" where the node does not name it */
+	int64_t reason; /* enum not_handled_reason, or a number that is not known yet */
+	char host[256]; /* for NOT_LEADER: the leader, "" where the node does not name it */
 	uint16_t port;
-	bool secure;       /* host and port are those of TLS */
+	bool secure; /* host and port are those of TLS */
 };
 
-/* Reads the payload of PACKAGE. An empty one means NOT_READY (22.10 and later leave zeros out); so does a broken one. */
+/* Reads the payload of PACKAGE. An empty one means NOT_READY (22.10 and later leave zeros out); so
+ * does a broken one. */
 void not_handled_read(const struct package *package, struct not_handled *answer);
 
 /* True where the same request may be handled later, here or by another node. */

@@ -51,7 +51,8 @@ static void end(struct operation *op, enum operation_end how, const struct packa
 	op->ended(op, how, package);
 }
 
-/* Puts OP among those that wait, at the place of its sequence: what is sent again keeps its order. */
+/* Puts OP among those that wait, at the place of its sequence: what is sent again keeps its order.
+ */
 static void wait_in_order(struct operation *op)
 {
 	struct store *store = op->store;
@@ -62,7 +63,8 @@ static void wait_in_order(struct operation *op)
 	if (!list_empty(&store->waiting) &&
 	    CONTAINER(store->waiting.next, struct operation, link)->sequence > op->sequence)
 		l = &store->waiting;
-	while (l != &store->waiting && CONTAINER(l, struct operation, link)->sequence > op->sequence)
+	while (l != &store->waiting &&
+	       CONTAINER(l, struct operation, link)->sequence > op->sequence)
 		l = l->prev;
 	list_insert_before(l->next, &op->link);
 }
@@ -75,7 +77,8 @@ static void send_now(struct operation *op)
 		store->counters.repeated++;
 	op->sent = true;
 	set_state(op, OPERATION_IN_FLIGHT);
-	buffer_add(connection_out(store->connection), buffer_at(&op->frame), buffer_len(&op->frame));
+	buffer_add(connection_out(store->connection), buffer_at(&op->frame),
+		   buffer_len(&op->frame));
 	connection_flush(store->connection);
 }
 

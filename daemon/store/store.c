@@ -69,7 +69,8 @@ static void on_lost(void *arg, const char *reason)
 	store->changed(store->arg, false);
 }
 
-/* A package for no conversation is an answer that came too late, or an event after an unsubscribe. */
+/* A package for no conversation is an answer that came too late, or an event after an unsubscribe.
+ */
 static void on_package(void *arg, const struct package *package)
 {
 	struct store *store = arg;
@@ -96,8 +97,9 @@ static const struct connection_events connection_events = {
 	.gave_up = on_gave_up,
 };
 
-struct store *store_new(struct loop *loop, const struct store_settings *settings, void (*gave_up)(void *arg),
-			void (*changed)(void *arg, bool ready), void *arg)
+struct store *store_new(struct loop *loop, const struct store_settings *settings,
+			void (*gave_up)(void *arg), void (*changed)(void *arg, bool ready),
+			void *arg)
 {
 	struct store *store = mem_new(sizeof(*store));
 
@@ -121,7 +123,8 @@ void store_free(struct store *store)
 	connection_free(store->connection);
 	loop_clear_deadline(store->loop, &store->pause);
 	idtable_free(&store->conversations);
-	mem_wipe(&store->settings.connection.credentials, sizeof(store->settings.connection.credentials));
+	mem_wipe(&store->settings.connection.credentials,
+		 sizeof(store->settings.connection.credentials));
 	free(store);
 }
 
@@ -159,8 +162,10 @@ void store_not_handled(struct store *store, const struct package *package)
 
 	not_handled_read(package, &answer);
 	if (answer.host[0] != '\0') {
-		log_write(LOG_NOTICE, "this node is not the leader, connecting to the one it names leader=%s:%u",
-			  log_text(answer.host, strlen(answer.host)), answer.port);
+		log_write(
+			LOG_NOTICE,
+			"this node is not the leader, connecting to the one it names leader=%s:%u",
+			log_text(answer.host, strlen(answer.host)), answer.port);
 		connection_redirect(store->connection, answer.host, answer.port);
 	} else if (!deadline_is_set(&store->pause)) {
 		store_pause(store, NOT_READY_PAUSE);

@@ -2,7 +2,8 @@
  * The store as the rest of the daemon sees it: one connection, and the conversations on it.
  *
  * A conversation is what one correlation id stands for: an operation (one request, one answer) or a
- * subscription (many events). Conversations outlive connections: each decides what a loss means for it.
+ * subscription (many events). Conversations outlive connections: each decides what a loss means for
+ * it.
  */
 #ifndef ESBRIDGE_STORE_STORE_H
 #define ESBRIDGE_STORE_STORE_H
@@ -17,30 +18,32 @@
 
 struct store_settings {
 	struct connection_settings connection;
-	uint32_t operations_most;  /* waiting or in flight */
-	size_t bytes_most;         /* of their packages */
+	uint32_t operations_most; /* waiting or in flight */
+	size_t bytes_most;        /* of their packages */
 };
 
 struct store_counters {
-	uint64_t operations;       /* begun */
-	uint64_t repeated;         /* sent again */
+	uint64_t operations; /* begun */
+	uint64_t repeated;   /* sent again */
 	uint64_t timeouts;
-	uint64_t losses;           /* of the connection */
+	uint64_t losses; /* of the connection */
 };
 
 struct store {
 	struct loop *loop;
 	struct store_settings settings;
 	struct connection *connection;
-	struct idtable conversations;  /* by correlation id: those that packages can come for */
-	struct link waiting;           /* operations not sent, or to be sent again, in order of their sequence */
-	struct link in_flight;         /* operations sent and not answered, in the same order */
-	struct link subscriptions;     /* in the order they were asked for */
-	struct link lives;             /* the live subscriptions that listeners share */
-	struct link watchers;          /* in the order they came */
-	struct deadline pause;         /* while set, nothing that waits is sent: the store was not ready, or busy */
-	uint64_t sequence;             /* of the last operation begun */
-	uint32_t operation_count;      /* on both lists */
+	struct idtable conversations; /* by correlation id: those that packages can come for */
+	struct link
+		waiting; /* operations not sent, or to be sent again, in order of their sequence */
+	struct link in_flight;     /* operations sent and not answered, in the same order */
+	struct link subscriptions; /* in the order they were asked for */
+	struct link lives;         /* the live subscriptions that listeners share */
+	struct link watchers;      /* in the order they came */
+	struct deadline
+		pause; /* while set, nothing that waits is sent: the store was not ready, or busy */
+	uint64_t sequence;        /* of the last operation begun */
+	uint32_t operation_count; /* on both lists */
 	uint32_t in_flight_count;
 	size_t operation_bytes;
 	bool stopping;
@@ -69,10 +72,12 @@ struct conversation {
 };
 
 /*
- * GAVE_UP is called when the connection is given up for good, CHANGED when it comes and goes. The texts in SETTINGS outlive the store.
+ * GAVE_UP is called when the connection is given up for good, CHANGED when it comes and goes. The
+ * texts in SETTINGS outlive the store.
  */
-struct store *store_new(struct loop *loop, const struct store_settings *settings, void (*gave_up)(void *arg),
-			void (*changed)(void *arg, bool ready), void *arg);
+struct store *store_new(struct loop *loop, const struct store_settings *settings,
+			void (*gave_up)(void *arg), void (*changed)(void *arg, bool ready),
+			void *arg);
 
 /* Frees it. Whoever has operations or subscriptions has cancelled them before. */
 void store_free(struct store *store);
@@ -93,12 +98,14 @@ void conversation_open(struct store *store, struct conversation *c, const struct
 /* No package reaches C any more. Harmless where it is not open. */
 void conversation_close(struct store *store, struct conversation *c);
 
-/* Sends nothing that waits for MS milliseconds: the store said that it is not ready, or too busy. */
+/* Sends nothing that waits for MS milliseconds: the store said that it is not ready, or too busy.
+ */
 void store_pause(struct store *store, uint64_t ms);
 
 /*
- * A node answered that another one leads: connects there where the answer names it (NotHandled's payload), else pauses. Returns
- * after having dealt with the connection; the operation or subscription that was not handled is to be sent again.
+ * A node answered that another one leads: connects there where the answer names it (NotHandled's
+ * payload), else pauses. Returns after having dealt with the connection; the operation or
+ * subscription that was not handled is to be sent again.
  */
 void store_not_handled(struct store *store, const struct package *package);
 

@@ -54,15 +54,16 @@ static void send_package(struct subscription *sub, uint8_t command, const void *
 {
 	struct connection *connection = sub->store->connection;
 
-	frame_add(connection_out(connection), command, &sub->conversation.node.id, &sub->credentials, payload,
-		  len);
+	frame_add(connection_out(connection), command, &sub->conversation.node.id,
+		  &sub->credentials, payload, len);
 	connection_flush(connection);
 }
 
 static void ask(struct subscription *sub)
 {
 	set_state(sub, SUBSCRIPTION_ASKED);
-	send_package(sub, kinds[sub->kind].request, buffer_at(&sub->request), buffer_len(&sub->request));
+	send_package(sub, kinds[sub->kind].request, buffer_at(&sub->request),
+		     buffer_len(&sub->request));
 }
 
 static void end(struct subscription *sub, enum subscription_end why, const struct package *package)
@@ -100,7 +101,8 @@ static void on_confirmed(struct subscription *sub, const struct package *package
 
 	if (sub->state == SUBSCRIPTION_LEAVING)
 		return;
-	if (sub->state != SUBSCRIPTION_ASKED || !read_confirmed(&kinds[sub->kind], package, &confirmed)) {
+	if (sub->state != SUBSCRIPTION_ASKED ||
+	    !read_confirmed(&kinds[sub->kind], package, &confirmed)) {
 		end(sub, SUBSCRIPTION_UNEXPECTED, package);
 		return;
 	}
@@ -125,12 +127,13 @@ static void on_event(struct subscription *sub, const struct package *package)
 		else if (f.number == 2 && f.type == WIRE_VARINT)
 			retries = (int32_t)f.value;
 	}
-	if (w.broken || sub->state != SUBSCRIPTION_CONFIRMED || !resolved_event_read(bytes, &event) ||
-	    (!event.event.present && !event.link.present)) {
+	if (w.broken || sub->state != SUBSCRIPTION_CONFIRMED ||
+	    !resolved_event_read(bytes, &event) || (!event.event.present && !event.link.present)) {
 		end(sub, SUBSCRIPTION_UNEXPECTED, package);
 		return;
 	}
-	/* Servers from 22.10 on leave zeros out: on the log of all streams there is a position 0. */
+	/* Servers from 22.10 on leave zeros out: on the log of all streams there is a position 0.
+	 */
 	event.positioned = sub->kind != SUBSCRIPTION_PERSISTENT;
 	sub->events->event(sub->arg, &event, retries);
 }
@@ -179,7 +182,8 @@ static void on_package(struct conversation *c, const struct package *package)
 		end(sub, SUBSCRIPTION_BAD_REQUEST, package);
 	else if (package->command == CMD_NOT_AUTHENTICATED)
 		end(sub, SUBSCRIPTION_NOT_AUTHENTICATED, package);
-	else if (package->command != CMD_CHECKPOINT_REACHED) /* nobody asks for it, and it harms nobody */
+	else if (package->command !=
+		 CMD_CHECKPOINT_REACHED) /* nobody asks for it, and it harms nobody */
 		end(sub, SUBSCRIPTION_UNEXPECTED, package);
 }
 
@@ -221,8 +225,8 @@ void subscription_cancel(struct subscription *sub)
 	set_state(sub, SUBSCRIPTION_IDLE);
 }
 
-static size_t begin_ids(struct subscription *sub, uint8_t command, struct span name, const struct guid *ids,
-			size_t count)
+static size_t begin_ids(struct subscription *sub, uint8_t command, struct span name,
+			const struct guid *ids, size_t count)
 {
 	struct buffer *out = connection_out(sub->store->connection);
 	size_t began = frame_begin(out, command, &sub->conversation.node.id, &sub->credentials);
@@ -239,7 +243,8 @@ static void end_ids(struct subscription *sub, size_t began)
 	connection_flush(sub->store->connection);
 }
 
-void subscription_ack(struct subscription *sub, struct span name, const struct guid *ids, size_t count)
+void subscription_ack(struct subscription *sub, struct span name, const struct guid *ids,
+		      size_t count)
 {
 	while (count > 0 && sub->state == SUBSCRIPTION_CONFIRMED) {
 		size_t n = count < IDS_MOST ? count : IDS_MOST;
@@ -250,8 +255,8 @@ void subscription_ack(struct subscription *sub, struct span name, const struct g
 	}
 }
 
-void subscription_nack(struct subscription *sub, struct span name, const struct guid *ids, size_t count, int action,
-		       const char *reason, size_t reason_len)
+void subscription_nack(struct subscription *sub, struct span name, const struct guid *ids,
+		       size_t count, int action, const char *reason, size_t reason_len)
 {
 	while (count > 0 && sub->state == SUBSCRIPTION_CONFIRMED) {
 		struct buffer *out = connection_out(sub->store->connection);

@@ -1,6 +1,7 @@
 /*
- * A subscription at the store: live, of one stream or of all, or to a persistent group. It is asked for on every new
- * connection for as long as its owner wants it; what the loss of a connection means to the reader is the owner's to say.
+ * A subscription at the store: live, of one stream or of all, or to a persistent group. It is asked
+ * for on every new connection for as long as its owner wants it; what the loss of a connection
+ * means to the reader is the owner's to say.
  */
 #ifndef ESBRIDGE_STORE_SUBSCRIPTION_H
 #define ESBRIDGE_STORE_SUBSCRIPTION_H
@@ -12,32 +13,33 @@ enum subscription_kind { SUBSCRIPTION_LIVE, SUBSCRIPTION_FILTERED, SUBSCRIPTION_
 
 enum subscription_state {
 	SUBSCRIPTION_IDLE,
-	SUBSCRIPTION_WAITING,     /* for a connection */
-	SUBSCRIPTION_ASKED,       /* sent, neither confirmed nor dropped */
+	SUBSCRIPTION_WAITING, /* for a connection */
+	SUBSCRIPTION_ASKED,   /* sent, neither confirmed nor dropped */
 	SUBSCRIPTION_CONFIRMED,
-	SUBSCRIPTION_LEAVING,     /* the unsubscribe was sent */
+	SUBSCRIPTION_LEAVING, /* the unsubscribe was sent */
 };
 
-/* Why a subscription has ended. The first five are the store's own SubscriptionDropReason, with its numbers. */
+/* Why a subscription has ended. The first five are the store's own SubscriptionDropReason, with its
+ * numbers. */
 enum subscription_end {
 	SUBSCRIPTION_UNSUBSCRIBED = 0,
 	SUBSCRIPTION_ACCESS_DENIED = 1,
 	SUBSCRIPTION_NOT_FOUND = 2,
 	SUBSCRIPTION_DELETED = 3,
 	SUBSCRIPTION_TOO_MANY = 4,
-	SUBSCRIPTION_BAD_REQUEST,        /* the payload of the package is a text */
-	SUBSCRIPTION_NOT_AUTHENTICATED,  /* the same */
+	SUBSCRIPTION_BAD_REQUEST,       /* the payload of the package is a text */
+	SUBSCRIPTION_NOT_AUTHENTICATED, /* the same */
 	SUBSCRIPTION_NOT_HANDLED,
-	SUBSCRIPTION_UNEXPECTED,         /* a package that has no place here */
+	SUBSCRIPTION_UNEXPECTED, /* a package that has no place here */
 };
 
 struct subscription;
 
 struct subscription_confirmed {
 	int64_t last_commit_position;
-	bool numbered;            /* last_event_number was sent */
+	bool numbered; /* last_event_number was sent */
 	int64_t last_event_number;
-	struct span id;           /* of a group: what acks carry; lives until the call returns */
+	struct span id; /* of a group: what acks carry; lives until the call returns */
 };
 
 /* None of them may free the subscription but `ended`, which may. */
@@ -55,7 +57,8 @@ struct subscription_events {
 struct subscription {
 	/* Set by the owner before subscription_start(). */
 	enum subscription_kind kind;
-	struct buffer request;          /* the payload that asks for it; kept until the end, freed by the owner */
+	struct buffer
+		request; /* the payload that asks for it; kept until the end, freed by the owner */
 	struct credentials credentials; /* for asking and for acks; no login: the connection's */
 	const struct subscription_events *events;
 	void *arg;
@@ -71,20 +74,24 @@ struct subscription {
 void subscription_start(struct subscription *sub, struct store *store);
 
 /*
- * Asks the store to end SUB; `ended` comes with SUBSCRIPTION_UNSUBSCRIBED once it has, or from the loss of the connection. Where there
- * is nothing to be ended at the store it returns false and SUB is over, without a call.
+ * Asks the store to end SUB; `ended` comes with SUBSCRIPTION_UNSUBSCRIBED once it has, or from the
+ * loss of the connection. Where there is nothing to be ended at the store it returns false and SUB
+ * is over, without a call.
  */
 bool subscription_leave(struct subscription *sub);
 
 /* Ends SUB without a call; the store is told where it knows of it. Harmless where it is idle. */
 void subscription_cancel(struct subscription *sub);
 
-/* Acknowledges what a group has delivered: COUNT ids of 16 bytes at IDS, NAME as confirmed. Dropped where SUB is not confirmed. */
-void subscription_ack(struct subscription *sub, struct span name, const struct guid *ids, size_t count);
+/* Acknowledges what a group has delivered: COUNT ids of 16 bytes at IDS, NAME as confirmed. Dropped
+ * where SUB is not confirmed. */
+void subscription_ack(struct subscription *sub, struct span name, const struct guid *ids,
+		      size_t count);
 
-/* The same in the negative. ACTION is the number of NakAction, REASON a text of REASON_LEN bytes. */
-void subscription_nack(struct subscription *sub, struct span name, const struct guid *ids, size_t count, int action,
-		       const char *reason, size_t reason_len);
+/* The same in the negative. ACTION is the number of NakAction, REASON a text of REASON_LEN bytes.
+ */
+void subscription_nack(struct subscription *sub, struct span name, const struct guid *ids,
+		       size_t count, int action, const char *reason, size_t reason_len);
 
 /* For the store: the connection is ready; was lost. */
 void subscriptions_send(struct store *store);

@@ -14,7 +14,8 @@ static bool varint(struct wire *w, uint64_t *value)
 	for (unsigned shift = 0; shift < 70 && w->at < w->end; shift += 7) {
 		uint8_t byte = *w->at++;
 
-		/* The tenth byte has room for one bit alone; what is above it falls off, as in other decoders. */
+		/* The tenth byte has room for one bit alone; what is above it falls off, as in
+		 * other decoders. */
 		v |= shift < 64 ? (uint64_t)(byte & 0x7f) << shift : 0;
 		if (byte < 0x80) {
 			*value = v;

@@ -1,6 +1,6 @@
 /*
- * Reads protobuf's wire format field by field, without building objects. Source: the encoding page of protobuf's
- * documentation (varints, wire types 0, 1, 2 and 5; groups are refused).
+ * Reads protobuf's wire format field by field, without building objects. Source: the encoding page
+ * of protobuf's documentation (varints, wire types 0, 1, 2 and 5; groups are refused).
  */
 #ifndef ESBRIDGE_STORE_WIRE_READ_H
 #define ESBRIDGE_STORE_WIRE_READ_H
@@ -17,7 +17,7 @@ struct span {
 struct wire {
 	const uint8_t *at;
 	const uint8_t *end;
-	bool broken;      /* the bytes are no message */
+	bool broken; /* the bytes are no message */
 };
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
@@ -32,7 +32,8 @@ struct wire_field {
 
 void wire_start(struct wire *w, const uint8_t *bytes, size_t len);
 
-/* Reads the next field. Returns false at the end, and where the bytes are broken (then `broken` is set). */
+/* Reads the next field. Returns false at the end, and where the bytes are broken (then `broken` is
+ * set). */
 bool wire_next(struct wire *w, struct wire_field *field);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Writes protobuf's wire format field by field into a buffer, for the few messages that the store room itself sends.
+ * Writes protobuf's wire format field by field into a buffer, for the few messages that the store
+ * room itself sends.
  */
 #ifndef ESBRIDGE_STORE_WIRE_WRITE_H
 #define ESBRIDGE_STORE_WIRE_WRITE_H
@@ -11,7 +12,8 @@
 
 void wire_varint(struct buffer *b, uint64_t value);
 
-/* A field of an integer, bool or enum type; negative values as protobuf has them, sign-extended to 64 bits. */
+/* A field of an integer, bool or enum type; negative values as protobuf has them, sign-extended to
+ * 64 bits. */
 void wire_int(struct buffer *b, uint32_t number, int64_t value);
 
 /* A field of bytes, text or an encoded message. */
