@@ -258,6 +258,19 @@ def transactions_in_all(server):
         same(all_pages(client, ALL_BACKWARD, size, (-1, -1)), wanted[::-1], "backward by %d" % size)
 
 
+def names_with_nul(server):
+    client, other = Client(server), Client(server)
+    other.request(SUBSCRIBE, fields("nul\0b", 0))
+    other.next()
+    client.write("nul", event())
+    client.write("nul\0b", event())
+    same(other.next()[1]["event"][0]["event"][0]["event_stream_id"], [b"nul\0b"], "live")
+    same(client.call(DELETE, fields("nul\0b", 0, 1, 1))["result"], [0])
+    same(len(client.stream("nul")), 1, "the one whose name is the beginning")
+    transaction = client.call(TX_START, fields("nul\0c", ANY, 1))["transaction_id"][0]
+    client.call(TX_COMMIT, fields(transaction, 1))
+
+
 def version_0(server):
     client, old = Client(server), Client(server, version=0)
     old.request(SUBSCRIBE, fields("gone", 0))
@@ -302,6 +315,41 @@ def max_age(server):
     time.sleep(1.1)
     client.write("young", event())
     same([e["event"][0]["event_number"] for e in client.stream("young")], [[1]])
+
+
+def expired(server):
+    """What a page of one event is, of a stream of three expired ones and one that is not: number, next, end."""
+    client = Client(server)
+    client.write("$$aged", event("$metadata", '{"$maxAge":1}'))
+    client.write("aged", *[event() for _ in range(3)])
+    time.sleep(1.1)
+    client.write("aged", event())
+    page = client.call(FORWARD, fields("aged", 0, 1, 0, 1))
+    numbers = [e["event"][0]["event_number"][0] for e in page.get("events", [])]
+    return numbers, page["next_event_number"][0], page["is_end_of_stream"][0]
+
+
+def expired_are_walked(server):
+    same(expired(server), ([], 1, 0))
+
+
+def expired_are_skipped_from_20(server):
+    same(expired(server), ([3], 4, 1))
+
+
+def metadata_beyond_the_limit(server):
+    client = Client(server)
+    large = fields(new_id(), "T", 1, 0, "{}", b" " * 16767216)
+    client.request(WRITE, fields("large", ANY, [large], 1))
+    return client.next()[0]
+
+
+def metadata_counts(server):
+    same(metadata_beyond_the_limit(server), 0xF0)
+
+
+def metadata_does_not_count_from_20(server):
+    same(metadata_beyond_the_limit(server), 0x83)
 
 
 def default_access(server):
@@ -606,7 +654,7 @@ ALONE = [usage_errors, help_and_version, port_in_use, port_file_that_cannot_be, 
 WITH_SERVER = [version_0, repeated_writes, metadata_undeletes, max_age, default_access, forbidden_link, round_robin,
           dispatch_to_single, pinned, timeouts_and_parking, ack_by_another, retries_first, ids_that_are_none,
           two_on_one_connection, many_requests_at_once, byte_by_byte, transactions_in_all, timeout_of_zero_is_none,
-          operators_may_manage, no_filters_before_20]
+          names_with_nul, operators_may_manage, no_filters_before_20, expired_are_walked, metadata_counts]
 # Those of another version than the default.
 WITH_VERSION = {
     ack_by_another_before_5: "4.1.4", operators_may_not_manage_before_5: "4.1.4",
@@ -614,7 +662,8 @@ WITH_VERSION = {
     nobody_is_no_consumer_from_20: "20.10.6", links_are_not_checked_from_20: "20.10.6",
     filtered_denial_of_20: "20.10.6", filtered_denial_of_21: "21.10.11", filters: "21.10.11",
     search_windows: "21.10.11", pinned_by_correlation: "20.10.6", zeros_are_left_out: "22.10.5",
-    nobody_may_nothing_from_23: "23.10.6",
+    nobody_may_nothing_from_23: "23.10.6", expired_are_skipped_from_20: "20.10.6",
+    metadata_does_not_count_from_20: "20.10.6",
 }
 
 

@@ -47,11 +47,14 @@ static size_t utf16_size(struct span text)
 	return units * 2;
 }
 
-static bool is_storable(const struct new_event *event, struct span id)
+static bool is_storable(const struct batch *batch, const struct new_event *event, struct span id)
 {
+	size_t size = event->data.len;
+
+	if (!batch->data_alone)
+		size += event->metadata.len + utf16_size(event->type);
 	return id.len == GUID_BYTES && memcmp(id.at, no_id, GUID_BYTES) != 0 &&
-	       event->type.len > 0 &&
-	       event->data.len + event->metadata.len + utf16_size(event->type) <= EVENT_MOST;
+	       event->type.len > 0 && size <= EVENT_MOST;
 }
 
 bool batch_add(struct batch *batch, struct span message)
@@ -66,7 +69,7 @@ bool batch_add(struct batch *batch, struct span message)
 		if (!read_field(&event, &field, &id))
 			return false;
 	}
-	if (fields.bad || !is_storable(&event, id))
+	if (fields.bad || !is_storable(batch, &event, id))
 		return false;
 	event.id = id.at;
 	array_reserve(&events, &batch->size, batch->count + 1, sizeof(event));
@@ -85,5 +88,5 @@ void batch_clear(struct batch *batch)
 void batch_free(struct batch *batch)
 {
 	free(batch->events);
-	*batch = (struct batch){ 0 };
+	*batch = (struct batch){ .data_alone = batch->data_alone };
 }

@@ -11,6 +11,7 @@ struct batch {
 	struct new_event *events;
 	size_t count;
 	size_t size;
+	bool data_alone; /* the limit of an event's size is one of its data */
 };
 
 /* Adds the event in the NewEvent MESSAGE. Returns false where it is none, or one that no server

@@ -161,6 +161,21 @@ static int64_t add_saturated(int64_t a, int64_t b)
 	return a > INT64_MAX - b ? INT64_MAX : a + b;
 }
 
+/* Where the version looks for it: the first event from read->from on that has not expired. */
+static void skip_expired(struct stream_read *read)
+{
+	const struct stream *stream = read->stream;
+	int64_t number = stream_first(stream);
+
+	if (!read->c->server->store.traits->skips_expired || stream->metadata.max_age == 0)
+		return;
+	if (read->from > number)
+		number = read->from;
+	while (number <= stream_last(stream) && record_expired(stream->events[number], read->now))
+		number++;
+	read->from = number;
+}
+
 static void read_forward(struct stream_read *read)
 {
 	int64_t last = stream_last(read->stream);
@@ -263,10 +278,12 @@ static void read_page(struct stream_read *read, const Es__ReadStreamEvents *m, e
 
 	stream_page_begin(&read->page, c, reply, read->r->correlation);
 	if (may_read(read, m, forward)) {
-		if (forward)
+		if (forward) {
+			skip_expired(read);
 			read_forward(read);
-		else
+		} else {
 			read_backward(read);
+		}
 	}
 	if (read->forbidden) {
 		buffer_cut(&c->out, buffer_len(&c->out) - read->page.began);

@@ -206,6 +206,7 @@ bool server_start(struct server *server, struct loop *loop, const struct options
 {
 	*server = (struct server){ .loop = loop, .options = options, .fd = -1 };
 	server->port = options->port;
+	server->batch.data_alone = options->traits->limits_data_alone;
 	link_init(&server->connections);
 	link_init(&server->all_subscriptions);
 	faults_init(&server->faults);

@@ -130,8 +130,7 @@ void handle_subscribe(struct connection *c, const struct request *r)
 	struct filter filter = { 0 };
 
 	if (m != NULL)
-		subscribe_or_deny(c, r, name_of(m->event_stream_id), m->resolve_link_tos, &filter,
-				  0);
+		subscribe_or_deny(c, r, field_text(r->body, 1), m->resolve_link_tos, &filter, 0);
 	else
 		refuse_body(c, r);
 	es__subscribe_to_stream__free_unpacked(m, NULL);
@@ -144,7 +143,7 @@ void handle_filtered_subscribe(struct connection *c, const struct request *r)
 	struct filter filter = { 0 };
 
 	if (m != NULL && filter_read(&filter, m->filter))
-		subscribe_or_deny(c, r, name_of(m->event_stream_id), m->resolve_link_tos, &filter,
+		subscribe_or_deny(c, r, field_text(r->body, 1), m->resolve_link_tos, &filter,
 				  m->checkpoint_interval);
 	else
 		refuse_body(c, r);

@@ -71,6 +71,8 @@ static const struct traits versions[] = {
 		.denies_first = true,
 		.repeated_positions = true,
 		.anonymous_streams = true,
+		.skips_expired = true,
+		.limits_data_alone = true,
 		.correlation_strategy = true,
 	},
 	{
@@ -87,6 +89,8 @@ static const struct traits versions[] = {
 		.denies_first = true,
 		.repeated_positions = true,
 		.anonymous_streams = true,
+		.skips_expired = true,
+		.limits_data_alone = true,
 		.correlation_strategy = true,
 	},
 	{
@@ -102,6 +106,8 @@ static const struct traits versions[] = {
 		.repeated_positions = true,
 		.anonymous_streams = true,
 		.acks_nothing = true,
+		.skips_expired = true,
+		.limits_data_alone = true,
 		.correlation_strategy = true,
 	},
 	{
@@ -116,6 +122,8 @@ static const struct traits versions[] = {
 		.denies_first = true,
 		.repeated_positions = true,
 		.acks_nothing = true,
+		.skips_expired = true,
+		.limits_data_alone = true,
 		.correlation_strategy = true,
 	},
 };

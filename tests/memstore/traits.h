@@ -52,6 +52,8 @@ struct traits {
 	bool acks_nothing;         /* an answer to no message at all is no fault */
 	bool forgets_retries;      /* what a consumer that goes had out counts as delivered once */
 	bool zero_never;           /* a message timeout of 0 is none */
+	bool skips_expired;        /* a page begins with the first event that has not expired */
+	bool limits_data_alone;    /* the limit of an event's size is one of its data */
 	bool correlation_strategy; /* PinnedByCorrelation is known */
 };
 

@@ -69,7 +69,7 @@ void handle_transaction_start(struct connection *c, const struct request *r)
 		es__transaction_start__free_unpacked(m, NULL);
 		return;
 	}
-	name = name_of(m->event_stream_id);
+	name = field_text(r->body, 1);
 	if (access_allowed(store, r->user, name, store_find(store, name), ACTION_WRITE))
 		reply_transaction(c, CMD_TRANSACTION_START_COMPLETED, r->correlation,
 				  start(c->server, name, m->expected_version),

@@ -163,7 +163,7 @@ static void delete_as_asked(struct connection *c, const struct request *r,
 			    const Es__DeleteStream *m)
 {
 	struct store *store = &c->server->store;
-	struct span name = name_of(m->event_stream_id);
+	struct span name = field_text(r->body, 1);
 	struct stream *stream = store_find(store, name);
 	const struct record *record = NULL;
 	struct verdict verdict;
