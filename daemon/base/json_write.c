@@ -97,7 +97,7 @@ static size_t write_odd(char *to, unsigned char c)
 	return ESCAPE_MOST;
 }
 
-void json_string(struct buffer *b, const char *text, size_t len)
+void json_quoted(struct buffer *b, const char *text, size_t len)
 {
 	const char *p = text;
 	const char *end = text + len;
@@ -119,7 +119,7 @@ void json_string(struct buffer *b, const char *text, size_t len)
 
 void json_text(struct buffer *b, const char *text)
 {
-	json_string(b, text, strlen(text));
+	json_quoted(b, text, strlen(text));
 }
 
 void json_uint(struct buffer *b, uint64_t value)

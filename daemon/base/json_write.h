@@ -19,7 +19,7 @@ void json_key(struct buffer *b, const char *name);
  * Adds the LEN bytes at TEXT as a string: quotes, escapes (control characters, quote, backslash),
  * each byte that is not part of valid UTF-8 replaced by U+FFFD.
  */
-void json_string(struct buffer *b, const char *text, size_t len);
+void json_quoted(struct buffer *b, const char *text, size_t len);
 
 /* The same for a NUL-terminated text. */
 void json_text(struct buffer *b, const char *text);

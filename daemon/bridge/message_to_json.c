@@ -148,13 +148,13 @@ void event_record_to_json(const struct event_record *record, const struct render
 	static const char metadata[] = ",\"metadata";
 
 	buffer_add_text(out, "{\"event_stream_id\":");
-	json_string(out, (const char *)record->stream.at, record->stream.len);
+	json_quoted(out, (const char *)record->stream.at, record->stream.len);
 	buffer_add_text(out, ",\"event_number\":");
 	json_int(out, record->number);
 	buffer_add_text(out, ",\"event_id\":");
 	put_id(out, &record->id);
 	buffer_add_text(out, ",\"event_type\":");
-	json_string(out, (const char *)record->type.at, record->type.len);
+	json_quoted(out, (const char *)record->type.at, record->type.len);
 	buffer_add_text(out, ",\"data_content_type\":");
 	json_int(out, record->data_content_type);
 	buffer_add_text(out, ",\"metadata_content_type\":");
@@ -276,7 +276,7 @@ static bool put_bytes(struct buffer *out, const struct layout_member *m, struct 
 	switch (m->kind) {
 	case MEMBER_TEXT:
 	case MEMBER_NAME:
-		json_string(out, (const char *)bytes.at, bytes.len);
+		json_quoted(out, (const char *)bytes.at, bytes.len);
 		return true;
 	case MEMBER_BYTES:
 	case MEMBER_PAYLOAD:

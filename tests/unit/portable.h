@@ -12,7 +12,7 @@
 
 bool portable_json_parse(struct json_doc *doc, const char *text, size_t len);
 bool portable_json_check(const char *text, size_t len, unsigned depth, bool *breaks);
-void portable_json_string(struct buffer *b, const char *text, size_t len);
+void portable_json_quoted(struct buffer *b, const char *text, size_t len);
 
 /* How many more times memory for tokens is there for portable_json_parse(); below 0: always. */
 extern int portable_allocations;

@@ -5,7 +5,7 @@
 #define json_int      portable_json_int
 #define json_key      portable_json_key
 #define json_raw      portable_json_raw
-#define json_string   portable_json_string
+#define json_quoted   portable_json_quoted
 #define json_text     portable_json_text
 #define json_uint     portable_json_uint
 

@@ -9,8 +9,8 @@
 #include "suites.h"
 
 static void (*const writers[])(struct buffer *b, const char *text, size_t len) = {
-	json_string,
-	portable_json_string,
+	json_quoted,
+	portable_json_quoted,
 };
 
 enum { WRITERS = sizeof(writers) / sizeof(writers[0]) };
@@ -121,7 +121,7 @@ START_TEST(reads_back)
 			ck_assert_uint_eq(buffer_len(&back), len);
 			ck_assert(len == 0 || memcmp(buffer_at(&back), text, len) == 0);
 		}
-		json_string(&other, text, len);
+		json_quoted(&other, text, len);
 		ck_assert_uint_eq(buffer_len(&other), buffer_len(&b));
 		ck_assert_mem_eq(buffer_at(&other), buffer_at(&b), buffer_len(&b));
 		buffer_consume(&b, buffer_len(&b));

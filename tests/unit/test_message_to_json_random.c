@@ -46,12 +46,6 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
 
 static json_t *expect(const ProtobufCMessage *message);
 
-/* Not json_string(), whose name the daemon's own writer has too. */
-static json_t *text_value(const char *at)
-{
-	return json_stringn(at, strlen(at));
-}
-
 static void expect_payload(json_t *object, const char *name, const ProtobufCBinaryData *bytes,
 			   bool flagged)
 {
@@ -105,7 +99,7 @@ static void expect_created(json_t *object, int64_t ticks, int64_t epoch)
 	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900,
 		 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
 		 (int)(micros - seconds * 1000000));
-	json_object_set_new(object, "created", text_value(text));
+	json_object_set_new(object, "created", json_string(text));
 }
 
 static json_t *expect_record(const Es__EventRecord *r)
@@ -120,11 +114,11 @@ static json_t *expect_record(const Es__EventRecord *r)
 		 id[2], id[1], id[0], id[5], id[4], id[7], id[6], id[8], id[9], id[10], id[11],
 		 id[12], id[13], id[14], id[15]);
 	json_object_set_new(object, "event_stream_id",
-			    text_value(r->event_stream_id != NULL ? r->event_stream_id : ""));
+			    json_string(r->event_stream_id != NULL ? r->event_stream_id : ""));
 	json_object_set_new(object, "event_number", json_integer(r->event_number));
-	json_object_set_new(object, "event_id", text_value(text));
+	json_object_set_new(object, "event_id", json_string(text));
 	json_object_set_new(object, "event_type",
-			    text_value(r->event_type != NULL ? r->event_type : ""));
+			    json_string(r->event_type != NULL ? r->event_type : ""));
 	json_object_set_new(object, "data_content_type", json_integer(r->data_content_type));
 	json_object_set_new(object, "metadata_content_type",
 			    json_integer(r->metadata_content_type));
@@ -174,7 +168,7 @@ static json_t *expect_list(const ProtobufCMessage *message, const ProtobufCField
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(array, f->type == PROTOBUF_C_TYPE_MESSAGE
 						     ? expect_part(list[i])
-						     : text_value(list[i]));
+						     : json_string(list[i]));
 	return array;
 }
 
@@ -182,7 +176,7 @@ static json_t *expect_enum(const ProtobufCEnumDescriptor *values, int64_t number
 {
 	const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(values, (int)number);
 
-	return value != NULL ? text_value(value->name) : json_integer((int32_t)number);
+	return value != NULL ? json_string(value->name) : json_integer((int32_t)number);
 }
 
 static bool is_wrong_version(const ProtobufCMessage *message)
@@ -223,7 +217,7 @@ static json_t *expect_member(const ProtobufCMessage *message, const ProtobufCFie
 		return expect_list(message, f);
 	switch (f->type) {
 	case PROTOBUF_C_TYPE_STRING:
-		return *(char **)at != NULL && **(char **)at != '\0' ? text_value(*(char **)at)
+		return *(char **)at != NULL && **(char **)at != '\0' ? json_string(*(char **)at)
 								     : NULL;
 	case PROTOBUF_C_TYPE_MESSAGE:
 		if (*(void **)at == NULL || protobuf_c_message_get_packed_size(*(void **)at) == 0)
