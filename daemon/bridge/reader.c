@@ -147,13 +147,16 @@ void reader_drop(struct reader *r, enum error_code code, const char *reason, con
 	s->events->eased(s);
 }
 
-void reader_drop_with_text(struct reader *r, enum error_code code, const char *what,
-			   const struct package *package)
+void reader_refuse(struct reader *r, const struct refusal *refusal, const struct package *package)
 {
+	const char *reason = refusal->reason != NULL ? refusal->reason : error_name(refusal->code);
 	char message[STORE_TEXT];
 
-	store_text(package, what, message);
-	reader_drop(r, code, error_name(code), message);
+	if (refusal->quotes && package != NULL)
+		store_text(package, refusal->text, message);
+	else
+		snprintf(message, sizeof(message), "%s", refusal->text);
+	reader_drop(r, refusal->code, reason, message);
 }
 
 void reader_left(struct reader *r)

@@ -155,44 +155,32 @@ static void on_resumed(struct catchup *c, bool gap)
 	reader_push_resumed(reader_of(c), gap);
 }
 
+static const struct refusal refusals[] = {
+	[CATCHUP_REFUSED_ACCESS] = { ERROR_ACCESS_DENIED, NULL,
+				     "the store denies access to this stream", false },
+	[CATCHUP_REFUSED_LOGIN] = { ERROR_NOT_AUTHENTICATED, NULL,
+				    "the store does not know this user and password", true },
+	[CATCHUP_REFUSED_REQUEST] = { ERROR_SERVER_BAD_REQUEST, NULL,
+				      "the store does not accept the request", true },
+	[CATCHUP_REFUSED_NODE] = { ERROR_NOT_HANDLED, NULL,
+				   "this node of the store does not serve subscriptions", false },
+	[CATCHUP_BROKEN] = { ERROR_PROTOCOL_ERROR, NULL,
+			     "the store sent a package that has no place in a subscription",
+			     false },
+	[CATCHUP_TOO_LARGE] = { ERROR_LIMIT_EXCEEDED, NULL,
+				"there is no memory for a page of events", false },
+	[CATCHUP_STREAM_DELETED] = { ERROR_STREAM_DELETED, NULL, "the stream is deleted", false },
+	[CATCHUP_FAILED] = { ERROR_SERVER_ERROR, NULL, "the store could not read the events",
+			     false },
+};
+
 static void on_ended(struct catchup *c, enum catchup_end why, const struct package *package)
 {
 	struct reader *r = reader_of(c);
 
-	switch (why) {
-	case CATCHUP_REFUSED_ACCESS:
-		reader_drop(r, ERROR_ACCESS_DENIED, "access_denied",
-			    "the store denies access to this stream");
-		break;
-	case CATCHUP_REFUSED_LOGIN:
-		reader_drop_with_text(r, ERROR_NOT_AUTHENTICATED,
-				      "the store does not know this user and password", package);
-		break;
-	case CATCHUP_REFUSED_REQUEST:
-		reader_drop_with_text(r, ERROR_SERVER_BAD_REQUEST,
-				      "the store does not accept the request", package);
-		break;
-	case CATCHUP_REFUSED_NODE:
-		reader_drop(r, ERROR_NOT_HANDLED, "not_handled",
-			    "this node of the store does not serve subscriptions");
-		break;
-	case CATCHUP_BROKEN:
-		reader_drop(r, ERROR_PROTOCOL_ERROR, "protocol_error",
-			    "the store sent a package that has no place in a subscription");
-		break;
-	case CATCHUP_TOO_LARGE:
-		reader_drop(r, ERROR_LIMIT_EXCEEDED, "limit_exceeded",
-			    "there is no memory for a page of events");
-		break;
-	case CATCHUP_STREAM_DELETED:
+	if (why == CATCHUP_STREAM_DELETED)
 		push_deleted(r, true);
-		reader_drop(r, ERROR_STREAM_DELETED, "stream_deleted", "the stream is deleted");
-		break;
-	case CATCHUP_FAILED:
-		reader_drop(r, ERROR_SERVER_ERROR, "server_error",
-			    "the store could not read the events");
-		break;
-	}
+	reader_refuse(r, &refusals[why], package);
 }
 
 static void on_left(struct catchup *c)

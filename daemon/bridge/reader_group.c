@@ -111,48 +111,38 @@ static void on_again(void *arg)
 	subscription_start(&r->subscription, r->session->bridge->store);
 }
 
+static const struct refusal refusals[] = {
+	[SUBSCRIPTION_ACCESS_DENIED] = { ERROR_ACCESS_DENIED, NULL,
+					 "the store denies access to this stream", false },
+	[SUBSCRIPTION_NOT_FOUND] = { ERROR_NOT_FOUND, "persistent_subscription_deleted",
+				     "the store has no such group on this stream", false },
+	[SUBSCRIPTION_DELETED] = { ERROR_NOT_FOUND, "persistent_subscription_deleted",
+				   "the store has no such group on this stream", false },
+	[SUBSCRIPTION_TOO_MANY] = { ERROR_SUBSCRIBER_MAX_COUNT_REACHED, NULL,
+				    "the group has as many subscribers as it takes", false },
+	[SUBSCRIPTION_BAD_REQUEST] = { ERROR_SERVER_BAD_REQUEST, NULL,
+				       "the store does not accept the request", true },
+	[SUBSCRIPTION_NOT_AUTHENTICATED] = { ERROR_NOT_AUTHENTICATED, NULL,
+					     "the store does not know this user and password",
+					     true },
+	[SUBSCRIPTION_NOT_HANDLED] = { ERROR_NOT_HANDLED, NULL,
+				       "this node of the store does not serve subscriptions",
+				       false },
+	[SUBSCRIPTION_UNEXPECTED] = { ERROR_PROTOCOL_ERROR, NULL,
+				      "the store sent a package that has no place in a subscription",
+				      false },
+};
+
 static void on_ended(void *arg, enum subscription_end why, const struct package *package)
 {
 	struct reader *r = arg;
 
-	if (r->is_leaving && !r->is_subscribing) {
+	if (r->is_leaving && !r->is_subscribing)
 		reader_left(r);
-		return;
-	}
-	switch (why) {
-	case SUBSCRIPTION_UNSUBSCRIBED:
+	else if (why == SUBSCRIPTION_UNSUBSCRIBED)
 		on_unasked_drop(r);
-		break;
-	case SUBSCRIPTION_ACCESS_DENIED:
-		reader_drop(r, ERROR_ACCESS_DENIED, "access_denied",
-			    "the store denies access to this stream");
-		break;
-	case SUBSCRIPTION_NOT_FOUND:
-	case SUBSCRIPTION_DELETED:
-		reader_drop(r, ERROR_NOT_FOUND, "persistent_subscription_deleted",
-			    "the store has no such group on this stream");
-		break;
-	case SUBSCRIPTION_TOO_MANY:
-		reader_drop(r, ERROR_SUBSCRIBER_MAX_COUNT_REACHED, "subscriber_max_count_reached",
-			    "the group has as many subscribers as it takes");
-		break;
-	case SUBSCRIPTION_BAD_REQUEST:
-		reader_drop_with_text(r, ERROR_SERVER_BAD_REQUEST,
-				      "the store does not accept the request", package);
-		break;
-	case SUBSCRIPTION_NOT_AUTHENTICATED:
-		reader_drop_with_text(r, ERROR_NOT_AUTHENTICATED,
-				      "the store does not know this user and password", package);
-		break;
-	case SUBSCRIPTION_NOT_HANDLED:
-		reader_drop(r, ERROR_NOT_HANDLED, "not_handled",
-			    "this node of the store does not serve subscriptions");
-		break;
-	case SUBSCRIPTION_UNEXPECTED:
-		reader_drop(r, ERROR_PROTOCOL_ERROR, "protocol_error",
-			    "the store sent a package that has no place in a subscription");
-		break;
-	}
+	else
+		reader_refuse(r, &refusals[why], package);
 }
 
 static const struct subscription_events subscription_events = {

@@ -65,10 +65,17 @@ void reader_accepted(struct reader *r, bool numbered, int64_t last);
  * REASON: of the push. */
 void reader_drop(struct reader *r, enum error_code code, const char *reason, const char *text);
 
-/* The same with WHAT and the first line of the text in PACKAGE as the message; the name of the code
- * is the reason. */
-void reader_drop_with_text(struct reader *r, enum error_code code, const char *what,
-			   const struct package *package);
+/* How the end of a subscription at the store is told: as an error of `subscribe`, or as a `dropped`
+ * push. */
+struct refusal {
+	enum error_code code;
+	const char *reason; /* of the push; NULL: the name of the code */
+	const char *text;   /* the message of the error */
+	bool quotes;        /* the package carries a text of the server, which is added to that */
+};
+
+/* Drops R as REFUSAL says. PACKAGE is what ended it, or NULL. */
+void reader_refuse(struct reader *r, const struct refusal *refusal, const struct package *package);
 
 /* Answers `unsubscribe` and ends R. */
 void reader_left(struct reader *r);
