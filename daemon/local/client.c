@@ -67,10 +67,13 @@ void client_close(struct client *c, const char *reason)
 /* Output ---------------------------------------------------------------------------------------- */
 
 /* True where nothing more can come of C: it has ended, or the daemon does, and all that it asked
- * for is answered. */
+ * for is answered. Half a line is nothing that was asked, unless the end of the input has ended it.
+ */
 static bool is_done(const struct client *c)
 {
-	if (buffer_len(&c->in) > 0 || !(c->ended || c->local->draining))
+	size_t left = buffer_len(&c->in);
+
+	if (!(c->ended || c->local->draining) || left > (c->ended ? 0 : c->searched))
 		return false;
 	if (c->gone)
 		return true;

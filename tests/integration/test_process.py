@@ -250,6 +250,18 @@ def _():
         ends_within(world)
 
 
+@test("SIGTERM: a client in the middle of a line does not hold up the end")
+def _():
+    with World() as world:
+        client = world.client()
+        client.ok("hello")
+        client.send_bytes(b'{"op":"pi')
+        world.client().ok("hello")
+        world.bridge.process.terminate()
+        client.ends()
+        ends_within(world, 5)
+
+
 @test("SIGTERM: the drain has an end, even if the store never answers")
 def _():
     with wire.FakeStore() as fake, World({"daemon": {"drain_timeout": "300ms"}}, port=fake.port) as world:
