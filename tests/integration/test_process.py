@@ -252,7 +252,7 @@ def _():
 
 @test("SIGTERM: a client in the middle of a line does not hold up the end")
 def _():
-    with World() as world:
+    with World({"daemon": {"drain_timeout": "60s"}}) as world:
         client = world.client()
         client.ok("hello")
         client.send_bytes(b'{"op":"pi')
