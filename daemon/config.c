@@ -18,22 +18,36 @@ enum { FAULT_MOST = 512, PASSWORD_FILE_MOST = 4096 };
 struct loading {
 	struct config *config;
 	const char *path;
+	unsigned *lines; /* where each row of the table is set, 0: nowhere */
 	void (*complain)(void *arg, const char *text);
 	void *arg;
 	bool good;
 };
 
-static void mistake(struct loading *l, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void mistake(struct loading *l, const char *format, ...)
+static unsigned line_of(const struct loading *l, const char *name)
 {
+	size_t i = 0;
+
+	while (config_table[i].name != NULL && strcmp(config_table[i].name, name) != 0)
+		i++;
+	return l->lines[i];
+}
+
+/* A mistake in what NAME and OTHER (or NULL) are set to: it stands in the later one's line. */
+static void mistake(struct loading *l, const char *name, const char *other, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void mistake(struct loading *l, const char *name, const char *other, const char *format, ...)
+{
+	unsigned line = line_of(l, name);
 	char text[FAULT_MOST];
 	va_list args;
-	int n;
+	int n = 0;
 
-	n = snprintf(text, sizeof(text), "%s%s", l->path == NULL ? "" : l->path,
-		     l->path == NULL ? "" : ": ");
+	if (other != NULL && line_of(l, other) > line)
+		line = line_of(l, other);
+	if (l->path != NULL)
+		n = snprintf(text, sizeof(text), "%s:%u: ", l->path, line);
 	if (n < 0 || (size_t)n >= sizeof(text))
 		n = 0;
 	va_start(args, format);
@@ -94,10 +108,12 @@ static void take_password(struct loading *l, const char *path, char *text, size_
 	if (line > 0 && text[line - 1] == '\r')
 		line--;
 	if (line > CREDENTIAL_MOST) {
-		mistake(l, "password_file: the first line of %s is longer than %d bytes", path,
+		mistake(l, "password_file", NULL,
+			"password_file: the first line of %s is longer than %d bytes", path,
 			CREDENTIAL_MOST);
 	} else if (memchr(text, '\0', line) != NULL) {
-		mistake(l, "password_file: a byte of zero in the first line of %s", path);
+		mistake(l, "password_file", NULL,
+			"password_file: a byte of zero in the first line of %s", path);
 	} else {
 		/* Nothing but "" can be there: `password` is not set besides password_file. */
 		free(l->config->store.password);
@@ -112,7 +128,7 @@ static void read_password(struct loading *l)
 	ssize_t len = read_file(path, text, sizeof(text));
 
 	if (len < 0)
-		mistake(l, "password_file: %s: %s", path, strerror(errno));
+		mistake(l, "password_file", NULL, "password_file: %s: %s", path, strerror(errno));
 	else
 		take_password(l, path, text, (size_t)len);
 	mem_wipe(text, sizeof(text));
@@ -151,7 +167,7 @@ static void check_orders(struct loading *l)
 		int64_t high = number_at(l->config, o->high);
 
 		if (low > high || (o->below && low == high))
-			mistake(l, "%s must %s %s", o->low_name,
+			mistake(l, o->low_name, o->high_name, "%s must %s %s", o->low_name,
 				o->below ? "be less than" : "not be more than", o->high_name);
 	}
 }
@@ -161,11 +177,12 @@ static void check_store(struct loading *l)
 	struct config *c = l->config;
 
 	if (*c->store.password != '\0' && *c->store.password_file != '\0')
-		mistake(l, "password and password_file cannot both be set");
+		mistake(l, "password", "password_file",
+			"password and password_file cannot both be set");
 	else if (*c->store.password_file != '\0')
 		read_password(l);
 	if (*c->store.username == '\0' && *c->store.password != '\0')
-		mistake(l, "a password without a username");
+		mistake(l, "password", "username", "a password without a username");
 }
 
 bool config_load(struct config *c, const char *path, void (*complain)(void *arg, const char *text),
@@ -175,9 +192,12 @@ bool config_load(struct config *c, const char *path, void (*complain)(void *arg,
 
 	memset(c, 0, sizeof(*c));
 	settings_defaults(config_table, c);
-	l.good = path == NULL || settings_read(config_table, c, path, complain, arg);
+	/* One more, always 0, for a name that is none. */
+	l.lines = mem_new((settings_count(config_table) + 1) * sizeof(*l.lines));
+	l.good = path == NULL || settings_read(config_table, c, path, l.lines, complain, arg);
 	check_orders(&l);
 	check_store(&l);
+	free(l.lines);
 	if (!l.good)
 		config_free(c);
 	return l.good;

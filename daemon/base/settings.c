@@ -296,7 +296,7 @@ static void complain_file(struct reading *r, int error)
 	r->good = false;
 }
 
-static size_t count_rows(const struct setting *table)
+size_t settings_count(const struct setting *table)
 {
 	size_t n = 0;
 
@@ -305,7 +305,7 @@ static size_t count_rows(const struct setting *table)
 	return n;
 }
 
-bool settings_read(const struct setting *table, void *values, const char *path,
+bool settings_read(const struct setting *table, void *values, const char *path, unsigned *lines,
 		   void (*complain_to)(void *arg, const char *text), void *arg)
 {
 	struct reading r = {
@@ -322,7 +322,7 @@ bool settings_read(const struct setting *table, void *values, const char *path,
 		complain_file(&r, errno);
 		return false;
 	}
-	r.given_at = mem_new((count_rows(table) + 1) * sizeof(*r.given_at));
+	r.given_at = mem_new((settings_count(table) + 1) * sizeof(*r.given_at));
 	if (ini_parse_stream(give_line, &r, take_setting, &r) == -2)
 		complain_file(&r, ENOMEM);
 	settle(&r);
@@ -331,6 +331,8 @@ bool settings_read(const struct setting *table, void *values, const char *path,
 	if (r.line != NULL)
 		mem_wipe(r.line, r.line_size);
 	free(r.line);
+	if (lines != NULL)
+		memcpy(lines, r.given_at, settings_count(table) * sizeof(*lines));
 	free(r.given_at);
 	fclose(r.file);
 	return r.good;

@@ -52,14 +52,18 @@ void settings_defaults(const struct setting *table, void *values);
 /* Frees the texts in VALUES (secrets are wiped) and makes all values zero. */
 void settings_free(const struct setting *table, void *values);
 
+/* The number of rows of TABLE. */
+size_t settings_count(const struct setting *table);
+
 /*
  * Reads the file PATH into VALUES. Returns true where every line was right. Otherwise false, and
  * each mistake has been reported through COMPLAIN as one text, "PATH:LINE: what is wrong and what
  * is accepted", or "PATH: reason" where it cannot be read: an unknown section or setting (with the
  * nearest name), a setting given twice, a value that does not parse or is out of range, a line that
  * is none. The right lines of a bad file have been taken.
+ * LINES, where not NULL, has one place for each row, and gets the line that sets it, or 0.
  */
-bool settings_read(const struct setting *table, void *values, const char *path,
+bool settings_read(const struct setting *table, void *values, const char *path, unsigned *lines,
 		   void (*complain)(void *arg, const char *text), void *arg);
 
 /*

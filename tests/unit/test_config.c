@@ -3,9 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/endpoint.h"
 #include "config.h"
 #include "suites.h"
 
@@ -142,14 +142,15 @@ END_TEST
 
 START_TEST(checks_across_settings)
 {
-	refuses("[limits]\noutput_resume = 256K\n", "output_resume must be less than output_pause");
+	refuses("[limits]\noutput_resume = 256K\n",
+		":2: output_resume must be less than output_pause");
 	refuses("[limits]\noutput_pause = 16M\n", "output_pause must not be more than output_cap");
-	refuses("[limits]\nline = 64M\nmemory = 32M\n", "line must not be more than memory");
+	refuses("[limits]\nline = 64M\nmemory = 32M\n", ":3: line must not be more than memory");
 	refuses("[store]\nreconnect_delay_min = 11s\n",
 		"reconnect_delay_min must not be more than reconnect_delay_max");
 	refuses("[store]\nusername = a\npassword = b\npassword_file = /c\n",
 		"password and password_file cannot both be set");
-	refuses("[store]\npassword = b\n", "a password without a username");
+	refuses("[store]\npassword = b\n", ":2: a password without a username");
 	refuses("[store]\nserver = localhost\n", "server: expected HOST:PORT");
 	refuses("[limits]\ndepth = 65536\n", ":2: depth: expected a whole number, from 8 to 65535");
 }
@@ -194,8 +195,7 @@ START_TEST(splits_servers)
 		ck_assert_uint_eq(port, good[i].port);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_msg(!endpoint_split(bad[i], host, sizeof(host), &port), "%s",
-			      bad[i]);
+		ck_assert_msg(!endpoint_split(bad[i], host, sizeof(host), &port), "%s", bad[i]);
 	ck_assert(endpoint_split("abc:1", small, sizeof(small), &port));
 	ck_assert(!endpoint_split("abcd:1", small, sizeof(small), &port));
 	memset(most, 'a', sizeof(most));
@@ -247,7 +247,7 @@ START_TEST(reads_the_password_file)
 	config_free(&c);
 	ck_assert(!load_password(&c, "a\0b\n", 4, complaints));
 	ck_assert_ptr_nonnull(strstr(complaints, "a byte of zero"));
-	refuses("[store]\nusername = ops\npassword_file = /nowhere/x\n", "No such file");
+	refuses("[store]\nusername = ops\npassword_file = /nowhere/x\n", ":3: password_file: ");
 }
 END_TEST
 
