@@ -398,7 +398,6 @@ void bridge_execute(struct session *s, const struct request_id *id,
 		return;
 	e = execute_new(bridge, m);
 	e->render = (struct render){ a->payload, bridge->settings.depth };
-	e->operation.command = m->command;
 	e->operation.answer = m->reply_command;
 	e->operation.other_answer = m->other_reply_command;
 	e->operation.repeatable = m->repeatable;
@@ -428,7 +427,6 @@ void bridge_ping(struct session *s, const struct request_id *id, const struct cr
 	struct guid correlation;
 
 	guid_make(&correlation);
-	e->operation.command = CMD_PING;
 	e->operation.answer = CMD_PONG;
 	e->operation.repeatable = true;
 	e->began_us = loop_clock_us();

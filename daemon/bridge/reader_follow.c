@@ -35,7 +35,6 @@ static const struct buffer *render(struct reader *r, const struct resolved_event
 		buffer_shrink(&made->text, KEEP_RENDERING);
 		resolved_event_to_json(event, &r->render, &made->text);
 		made->serial = serial;
-		bridge->rendered++;
 	}
 	return &made->text;
 }

@@ -46,7 +46,6 @@ struct bridge {
 	uint32_t requests; /* begun and not ended, of clients that are gone too */
 	uint64_t executed; /* executes taken up since the start */
 	uint64_t pushed;   /* events given to clients since the start */
-	uint64_t rendered; /* live events made into JSON since the start */
 	struct rendering renderings[RENDERINGS];
 };
 

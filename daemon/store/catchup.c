@@ -166,7 +166,6 @@ static bool send_read(struct catchup *c, struct place from, int32_t count)
 
 	buffer_consume(&c->read.frame, buffer_len(&c->read.frame));
 	guid_make(&id);
-	c->read.command = kind->request;
 	c->read.answer = kind->answer;
 	c->read.other_answer = kind->other_answer;
 	c->read.repeatable = true;
@@ -245,6 +244,15 @@ static bool is_new(const struct catchup *c, struct place place)
 	       (!c->seen || place_compare(place, c->last) > 0);
 }
 
+/* Servers from 22.10 on leave zeros out: an event of the log has a position, sent or not. */
+static bool read_event(const struct catchup *c, struct span bytes, struct resolved_event *event)
+{
+	bool well = resolved_event_read(bytes, event);
+
+	event->positioned = !of_one_stream(c);
+	return well;
+}
+
 /* A position of the log is read from inclusively, and a number is followed by the next one. */
 static void go_past(struct catchup *c, struct place place)
 {
@@ -314,9 +322,7 @@ static void on_give(void *arg)
 		}
 		if (f.number != kind->events)
 			continue;
-		resolved_event_read(f.bytes, &event); /* the page was found good as it came */
-		if (!of_one_stream(c))
-			event.positioned = true;
+		read_event(c, f.bytes, &event); /* the page was found good as it came */
 		if (!is_new(c, place_of(&event, of_one_stream(c))))
 			continue;
 		if (!c->events->room(c)) {
@@ -440,9 +446,8 @@ static void take_again(struct catchup *c, const struct package *package)
 	wire_start(&w, package->payload, package->payload_len);
 	while (found == NULL && wire_next(&w, &f)) {
 		if (f.number != kind_of(c)->events || f.type != WIRE_BYTES ||
-		    !resolved_event_read(f.bytes, &event))
+		    !read_event(c, f.bytes, &event))
 			continue;
-		event.positioned = !of_one_stream(c);
 		if (place_compare(place_of(&event, of_one_stream(c)), place) == 0)
 			found = &event;
 	}

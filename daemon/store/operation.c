@@ -82,11 +82,6 @@ static void send_now(struct operation *op)
 	connection_flush(store->connection);
 }
 
-static bool may_send(const struct store *store)
-{
-	return store_is_ready(store) && !deadline_is_set(&store->pause);
-}
-
 bool operation_start(struct operation *op, const struct guid *id, uint64_t timeout_ms)
 {
 	struct store *store = op->store;
@@ -98,7 +93,7 @@ bool operation_start(struct operation *op, const struct guid *id, uint64_t timeo
 	op->sequence = ++store->sequence;
 	op->sent = false;
 	store->counters.operations++;
-	if (may_send(store) && list_empty(&store->waiting))
+	if (store_may_send(store) && list_empty(&store->waiting))
 		send_now(op);
 	else
 		wait_in_order(op);
@@ -159,7 +154,7 @@ void operations_send(struct store *store)
 {
 	struct link *l;
 
-	while (may_send(store) && (l = list_first(&store->waiting)) != NULL)
+	while (store_may_send(store) && (l = list_first(&store->waiting)) != NULL)
 		send_now(CONTAINER(l, struct operation, link));
 }
 

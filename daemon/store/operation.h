@@ -28,7 +28,6 @@ enum operation_state { OPERATION_IDLE, OPERATION_WAITING, OPERATION_IN_FLIGHT };
 
 struct operation {
 	/* Set by the owner before operation_start(). */
-	uint8_t command;
 	uint8_t answer;       /* the command of the answer */
 	uint8_t other_answer; /* another that may come instead, or 0 */
 	bool repeatable;      /* may be sent again after a loss */

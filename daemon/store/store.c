@@ -151,11 +151,6 @@ void conversation_close(struct store *store, struct conversation *c)
 	idtable_remove(&store->conversations, &c->node);
 }
 
-void store_pause(struct store *store, uint64_t ms)
-{
-	loop_set_deadline(store->loop, &store->pause, ms);
-}
-
 void store_not_handled(struct store *store, const struct package *package)
 {
 	struct not_handled answer;
@@ -168,6 +163,6 @@ void store_not_handled(struct store *store, const struct package *package)
 			log_text(answer.host, strlen(answer.host)), answer.port);
 		connection_redirect(store->connection, answer.host, answer.port);
 	} else if (!deadline_is_set(&store->pause)) {
-		store_pause(store, NOT_READY_PAUSE);
+		loop_set_deadline(store->loop, &store->pause, NOT_READY_PAUSE);
 	}
 }

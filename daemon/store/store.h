@@ -92,15 +92,17 @@ static inline bool store_is_ready(const struct store *store)
 	return connection_is_ready(store->connection);
 }
 
+/* False while there is no connection, and while the store has asked for time. */
+static inline bool store_may_send(const struct store *store)
+{
+	return store_is_ready(store) && !deadline_is_set(&store->pause);
+}
+
 /* Gives C the correlation id ID and lets packages reach it. */
 void conversation_open(struct store *store, struct conversation *c, const struct guid *id);
 
 /* No package reaches C any more. Harmless where it is not open. */
 void conversation_close(struct store *store, struct conversation *c);
-
-/* Sends nothing that waits for MS milliseconds: the store said that it is not ready, or too busy.
- */
-void store_pause(struct store *store, uint64_t ms);
 
 /*
  * A node answered that another one leads: connects there where the answer names it (NotHandled's

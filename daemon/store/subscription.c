@@ -189,18 +189,13 @@ static void on_package(struct conversation *c, const struct package *package)
 
 /* For the owner --------------------------------------------------------------------------------- */
 
-static bool may_send(const struct store *store)
-{
-	return store_is_ready(store) && !deadline_is_set(&store->pause);
-}
-
 void subscription_start(struct subscription *sub, struct store *store)
 {
 	sub->store = store;
 	sub->conversation.package = on_package;
 	link_init(&sub->link);
 	set_state(sub, SUBSCRIPTION_WAITING);
-	if (may_send(store))
+	if (store_may_send(store))
 		ask(sub);
 }
 
@@ -278,7 +273,7 @@ void subscriptions_send(struct store *store)
 {
 	struct link *l = list_first(&store->subscriptions);
 
-	while (l != NULL && may_send(store)) {
+	while (l != NULL && store_may_send(store)) {
 		struct subscription *sub = CONTAINER(l, struct subscription, link);
 
 		l = list_next(&store->subscriptions, l);
