@@ -484,7 +484,10 @@ class Proxy:
         while not self.stopping:
             with self.lock:
                 ends = {} if self.stalled else {a: b for pair in self.pairs for a, b in (pair, pair[::-1])}
-            readable = select.select([self.wake, self.listener] + list(ends), [], [])[0]
+            try:
+                readable = select.select([self.wake, self.listener] + list(ends), [], [])[0]
+            except (OSError, ValueError):
+                continue  # cut() has closed one of them just now
             with self.lock:
                 for sock in readable:
                     self.serve(sock, ends)
