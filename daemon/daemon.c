@@ -237,6 +237,7 @@ static int start(struct daemon *d)
 	d->local.bridge = &d->bridge;
 	d->local.emptied = on_emptied;
 	d->local.started_us = loop_clock_us();
+	d->local.started_wall_ms = loop_wall_ms(d->loop);
 	d->local.settings.version = PACKAGE_VERSION;
 	d->local.settings.path = d->config->socket.path;
 	d->local.settings.mode = (mode_t)d->config->socket.mode;
@@ -270,7 +271,7 @@ static void tidy(struct daemon *d)
 	if (d->listener != NULL)
 		listener_free(d->listener);
 	while ((l = list_first(&d->local.clients)) != NULL)
-		client_close(CONTAINER(l, struct client, link), "shutting_down");
+		client_close(CONTAINER(l, struct client, link), CLIENT_SHUTTING_DOWN);
 	if (d->bridge.store != NULL)
 		store_free(d->bridge.store);
 	bridge_free(&d->bridge);

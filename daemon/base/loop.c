@@ -18,8 +18,10 @@ struct loop {
 	struct event_base *base;
 	struct event *timer; /* stands for the earliest deadline */
 	uint64_t timer_at;   /* when it fires; 0: not set */
-	uint64_t now;
-	bool now_known; /* `now` was read since the loop last waited */
+	uint64_t now_us;
+	uint64_t now;    /* the same in milliseconds */
+	int64_t wall_ms; /* 0: not read in this turn */
+	bool now_known;  /* `now` was read since the loop last waited */
 	struct link jobs;
 	struct parked *parked;
 	struct deadline **heap; /* heap[1] is the earliest; heap[0] is not used */
@@ -87,13 +89,36 @@ struct event_base *loop_base(const struct loop *loop)
 	return loop->base;
 }
 
+static void read_clock(struct loop *loop)
+{
+	loop->now_us = loop_clock_us();
+	loop->now = loop->now_us / 1000;
+	loop->now_known = true;
+}
+
 uint64_t loop_now(struct loop *loop)
 {
-	if (!loop->now_known) {
-		loop->now = loop_clock_us() / 1000;
-		loop->now_known = true;
-	}
+	if (!loop->now_known)
+		read_clock(loop);
 	return loop->now;
+}
+
+uint64_t loop_now_us(struct loop *loop)
+{
+	if (!loop->now_known)
+		read_clock(loop);
+	return loop->now_us;
+}
+
+int64_t loop_wall_ms(struct loop *loop)
+{
+	struct timespec ts;
+
+	if (loop->wall_ms == 0) {
+		clock_gettime(CLOCK_REALTIME, &ts);
+		loop->wall_ms = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	}
+	return loop->wall_ms;
 }
 
 /* The heap -------------------------------------------------------------------------------------- */
@@ -249,6 +274,7 @@ void loop_run(struct loop *loop)
 
 		set_timer(loop);
 		loop->now_known = false;
+		loop->wall_ms = 0;
 		/*
 		 * Without EVLOOP_ONCE it would not return before nothing is ready any more: one
 		 * client that waits for its turn would keep every job from running.

@@ -46,6 +46,12 @@ struct event_base *loop_base(const struct loop *loop);
 /* Milliseconds of a clock that never jumps, read at most twice a turn. */
 uint64_t loop_now(struct loop *loop);
 
+/* The same in microseconds: as of when the loop woke up, not of the call. */
+uint64_t loop_now_us(struct loop *loop);
+
+/* Milliseconds since 1970 in UTC, read at most once a turn, for what others have dated. */
+int64_t loop_wall_ms(struct loop *loop);
+
 /* Microseconds of the same clock, read now: for measuring. */
 uint64_t loop_clock_us(void);
 

@@ -52,6 +52,14 @@ static const struct error_row errors[ERROR_COUNT] = {
 	[ERROR_SLOW_CONSUMER] = { "slow_consumer", false, false },
 };
 
+/* Of the process: whatever tells an error comes through here. */
+static uint64_t counts[ERROR_COUNT];
+
+uint64_t error_count(enum error_code code)
+{
+	return counts[code];
+}
+
 const char *error_name(enum error_code code)
 {
 	return errors[code].name;
@@ -97,6 +105,7 @@ void answer_error_list(struct buffer *out, const struct request_id *id, enum err
 {
 	char message[MESSAGE_TEXT];
 
+	counts[code]++;
 	vsnprintf(message, sizeof(message), format, list);
 	begin(out, id);
 	buffer_add_text(out, "\"error\":{\"code\":");

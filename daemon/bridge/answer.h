@@ -69,6 +69,9 @@ struct request_id {
 
 const char *error_name(enum error_code code);
 
+/* How many errors of that code the process has told to clients. */
+uint64_t error_count(enum error_code code);
+
 /* True where the same request may succeed later. */
 bool error_may_be_retried(enum error_code code);
 

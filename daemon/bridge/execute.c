@@ -15,7 +15,8 @@ struct execute {
 	const struct message *message; /* NULL: a ping */
 	struct render render;
 	struct buffer event_ids; /* 16 bytes for each event written */
-	uint64_t began_us;
+	uint64_t began_us;       /* of a ping, as exactly as can be */
+	uint64_t taken_us;       /* of loop_now_us() */
 	uint64_t timeout_ms;
 };
 
@@ -44,8 +45,18 @@ static enum outcome outcome_of(const struct execute *e, bool doubt)
 	return doubt ? OUTCOME_UNKNOWN : OUTCOME_NONE;
 }
 
+/* Counts E, which is about to be answered. */
+static void measure(const struct execute *e)
+{
+	struct bridge *bridge = e->request.bridge;
+	size_t which = e->message == NULL ? MESSAGE_COUNT : (size_t)(e->message - message_table);
+
+	histogram_add(&bridge->counters.operations[which], loop_now_us(bridge->loop) - e->taken_us);
+}
+
 static void fail(struct execute *e, enum error_code code, bool doubt, const char *text)
 {
+	measure(e);
 	request_fail(&e->request, code, outcome_of(e, doubt), "%s", text);
 	execute_free(e);
 }
@@ -281,6 +292,7 @@ static void answered(struct execute *e, const struct package *package)
 		request_hold(&e->request, ask_again);
 		return;
 	}
+	measure(e);
 	if (request_out(&e->request) != NULL) {
 		if (e->message == NULL)
 			answer_pong(e);
@@ -356,6 +368,7 @@ static void start(struct execute *e, struct session *s, const struct request_id 
 		  const struct guid *correlation, uint64_t timeout_ms)
 {
 	e->timeout_ms = timeout_ms;
+	e->taken_us = loop_now_us(s->bridge->loop);
 	request_begin(&e->request, s, id);
 	if (!operation_start(&e->operation, correlation, timeout_ms))
 		fail(e, ERROR_OVERLOADED, false, "too many requests wait for the store");

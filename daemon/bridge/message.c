@@ -113,7 +113,7 @@ static const struct message_default group_defaults[] = {
 	END,
 };
 
-const struct message message_table[] = {
+const struct message message_table[MESSAGE_COUNT + 1] = {
 	{
 		.name = "WriteEvents",
 		.reply = "WriteEventsCompleted",

@@ -65,7 +65,8 @@ const ProtobufCMessageDescriptor *message_response(const struct message *message
 						   const uint8_t *payload, size_t len);
 
 /* All rows, for `hello` and for tests; ended by one whose name is NULL. */
-extern const struct message message_table[];
+enum { MESSAGE_COUNT = 16 };
+extern const struct message message_table[MESSAGE_COUNT + 1];
 
 /*
  * The error code of PROTOCOL.md for a result of the store, by the name of its enum value

@@ -52,11 +52,11 @@ static struct delivery *delivery_new(struct outstanding *o)
 	return CONTAINER(l, struct delivery, link);
 }
 
-static struct delivery *append(struct outstanding *o, const struct guid *id)
+static struct delivery *append(struct outstanding *o, const struct guid *id, uint64_t now_us)
 {
 	struct delivery *d = delivery_new(o);
 
-	*d = (struct delivery){ .node = { .id = *id } };
+	*d = (struct delivery){ .node = { .id = *id }, .since_us = now_us };
 	d->last = d;
 	link_init(&d->link);
 	list_append(&o->order, &d->link);
@@ -64,22 +64,24 @@ static struct delivery *append(struct outstanding *o, const struct guid *id)
 	return d;
 }
 
-void outstanding_move(struct outstanding *o, const struct guid *id)
+void outstanding_move(struct outstanding *o, const struct guid *id, uint64_t now_us)
 {
 	struct delivery *d = outstanding_find(o, id);
 
 	if (d == NULL) {
-		idtable_insert(&o->table, &append(o, id)->node);
+		idtable_insert(&o->table, &append(o, id, now_us)->node);
 		return;
 	}
+	d->since_us = now_us;
 	list_remove(&d->link);
 	list_append(&o->order, &d->link);
 }
 
-void outstanding_add(struct outstanding *o, const struct guid *id, struct place place)
+void outstanding_add(struct outstanding *o, const struct guid *id, struct place place,
+		     uint64_t now_us)
 {
 	struct delivery *first = outstanding_find(o, id);
-	struct delivery *d = append(o, id);
+	struct delivery *d = append(o, id, now_us);
 
 	d->place = place;
 	if (first == NULL) {

@@ -15,6 +15,7 @@ struct delivery {
 	struct idnode node; /* the id to acknowledge */
 	struct link link;
 	struct place place;    /* where it was read; not used for groups */
+	uint64_t since_us;     /* when it was pushed, of loop_now_us() */
 	struct delivery *twin; /* the next one delivered with the same id, or NULL */
 	struct delivery *last; /* of the one in the table: the last of its twins, or itself */
 };
@@ -30,16 +31,17 @@ void outstanding_init(struct outstanding *o);
 void outstanding_free(struct outstanding *o);
 
 /*
- * Counts the event ID as delivered now. One that is outstanding already takes its new place
- * instead: a group delivers again after its time-out.
+ * Counts the event ID as delivered now, at NOW_US. One that is outstanding already takes its new
+ * place instead: a group delivers again after its time-out.
  */
-void outstanding_move(struct outstanding *o, const struct guid *id);
+void outstanding_move(struct outstanding *o, const struct guid *id, uint64_t now_us);
 
 /*
- * Counts the event ID, read at PLACE, as delivered now. A stream may hold the same id twice; each
- * is acknowledged for itself, in the order of delivery.
+ * Counts the event ID, read at PLACE, as delivered now, at NOW_US. A stream may hold the same id
+ * twice; each is acknowledged for itself, in the order of delivery.
  */
-void outstanding_add(struct outstanding *o, const struct guid *id, struct place place);
+void outstanding_add(struct outstanding *o, const struct guid *id, struct place place,
+		     uint64_t now_us);
 
 /* The oldest delivery of ID, or NULL. Lives until it is removed. */
 struct delivery *outstanding_find(const struct outstanding *o, const struct guid *id);

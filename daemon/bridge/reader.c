@@ -27,6 +27,11 @@ static const char *const modes[] = {
 	[READER_PERSISTENT] = "persistent",
 };
 
+const char *reader_mode_name(enum reader_mode mode)
+{
+	return modes[mode];
+}
+
 static const struct kind *kind_of(const struct reader *r)
 {
 	return r->mode == READER_PERSISTENT ? &group : &follow;
@@ -81,12 +86,23 @@ void reader_push_resumed(struct reader *r, bool gap)
 	reader_push_end(r);
 }
 
-void reader_count(struct reader *r, struct place place)
+void reader_count(struct reader *r, const struct resolved_event *event, struct place place,
+		  bool is_new)
 {
+	struct bridge *bridge = r->session->bridge;
+	int64_t created = original_event(event)->created_epoch;
+	int64_t now;
+
 	r->delivered++;
 	r->moved = true;
 	r->last = place;
-	r->session->bridge->pushed++;
+	bridge->counters.pushed[r->mode]++;
+	if (!is_new || created <= 0)
+		return;
+	/* Two machines' clocks: an event from the future has the age 0. */
+	now = loop_wall_ms(bridge->loop);
+	histogram_add(&bridge->counters.delivery[r->mode],
+		      now > created ? (uint64_t)(now - created) * 1000 : 0);
 }
 
 /* Life ------------------------------------------------------------------------------------------ */
@@ -138,11 +154,13 @@ static void fail_requests(struct reader *r, enum error_code code, const char *te
 void reader_drop(struct reader *r, enum error_code code, const char *reason, const char *text)
 {
 	struct session *s = r->session;
+	bool was_subscribing = r->is_subscribing;
 
-	if (r->is_subscribing)
+	if (was_subscribing)
 		fail_requests(r, code, text);
 	else
 		push_with_reason(r, "dropped", reason);
+	s->bridge->counters.dropped += !was_subscribing;
 	reader_end(r);
 	s->events->eased(s);
 }
@@ -387,6 +405,38 @@ void reader_resume_all(struct session *s)
 	}
 }
 
+/* What they are at ------------------------------------------------------------------------------ */
+
+/*
+ * Events that R has not been given yet, and those that it has not acknowledged. Of all streams only
+ * the latter are known, and of a group what its stream had when it was asked.
+ */
+static uint64_t lag(const struct reader *r)
+{
+	bool grouped = r->mode == READER_PERSISTENT;
+	int64_t newest = grouped ? r->newest : catchup_newest(&r->catchup);
+	int64_t given = grouped ? r->last.commit : r->catchup.next.commit - 1;
+	bool known = (grouped ? r->moved : r->stream[0] != '\0') && newest > given;
+
+	return (known ? (uint64_t)(newest - given) : 0) + r->outstanding.count;
+}
+
+void reader_total(const struct session *s, struct reader_totals *totals)
+{
+	const struct link *l;
+
+	for (l = list_first(&s->subscriptions); l != NULL; l = list_next(&s->subscriptions, l)) {
+		const struct reader *r = CONTAINER(l, struct reader, link);
+		uint64_t behind = lag(r);
+
+		totals->subscriptions[r->mode]++;
+		totals->window[r->mode] += (uint64_t)r->window;
+		totals->outstanding[r->mode] += r->outstanding.count;
+		if (totals->lag[r->mode] < behind)
+			totals->lag[r->mode] = behind;
+	}
+}
+
 /* status ---------------------------------------------------------------------------------------- */
 
 static void add_text(struct buffer *out, const char *key, const char *text)
@@ -438,6 +488,7 @@ void reader_list(const struct session *s, struct buffer *out)
 		add_number(out, "delivered", r->delivered);
 		add_number(out, "acked", r->acked);
 		add_number(out, "retried", r->retried);
+		add_number(out, "lag", lag(r));
 		add_last(r, out);
 		buffer_add_byte(out, '}');
 	}

@@ -15,6 +15,9 @@ enum { SUBSCRIPTION_NAME_MOST = 128 };
 
 enum reader_mode { READER_LIVE, READER_CATCHUP, READER_PERSISTENT };
 
+/* As `subscribe` has it. */
+const char *reader_mode_name(enum reader_mode mode);
+
 /* A request as the local room has read it. Everything lives until the call returns. */
 struct subscribe_arguments {
 	enum reader_mode mode;
@@ -73,6 +76,9 @@ void reader_end_acknowledging(struct session *s);
 
 /* The daemon stops: each subscription gets its last push, `dropped` with reason `shutting_down`. */
 void reader_drop_all(struct session *s);
+
+/* Adds what the subscriptions of S are at to TOTALS. */
+void reader_total(const struct session *s, struct reader_totals *totals);
 
 /* Adds the subscriptions of S as a JSON array to OUT, for `status`. */
 void reader_list(const struct session *s, struct buffer *out);

@@ -25,6 +25,8 @@ static void take_delivery(struct ack_run *run, struct delivery *d)
 	if (r->mode == READER_PERSISTENT)
 		buffer_add(run->arguments->negative ? &run->ids : &r->acks, d->node.id.bytes,
 			   GUID_BYTES);
+	histogram_add(&r->session->bridge->counters.acks[r->mode],
+		      loop_now_us(r->session->bridge->loop) - d->since_us);
 	outstanding_remove(&r->outstanding, d);
 }
 
@@ -82,9 +84,14 @@ static void take_up_to(struct ack_run *run)
 static void send_acks(struct ack_run *run)
 {
 	struct reader *r = run->reader;
+	struct bridge_counters *counters = &r->session->bridge->counters;
 	const struct ack_arguments *a = run->arguments;
 	struct span name = { buffer_at(&r->group_id), buffer_len(&r->group_id) };
 
+	if (a->negative)
+		counters->nacked[a->action] += run->count;
+	else
+		counters->acked[r->mode] += run->count;
 	r->acked += a->negative ? 0 : run->count;
 	r->retried += a->negative && a->action == NACK_RETRY ? run->count : 0;
 	if (r->mode != READER_PERSISTENT) {

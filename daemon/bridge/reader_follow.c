@@ -67,9 +67,10 @@ static void on_event(struct catchup *c, const struct resolved_event *event, stru
 {
 	struct reader *r = reader_of(c);
 
-	reader_count(r, place);
+	reader_count(r, event, place, serial != 0);
 	if (r->window > 0)
-		outstanding_add(&r->outstanding, &original_event(event)->id, place);
+		outstanding_add(&r->outstanding, &original_event(event)->id, place,
+				loop_now_us(r->session->bridge->loop));
 	push_event(r, event, serial);
 }
 
@@ -96,10 +97,12 @@ static void on_redelivered(struct catchup *c, const struct resolved_event *event
 
 	if (d == NULL)
 		return;
-	if (event == NULL)
+	if (event == NULL) {
 		outstanding_remove(&r->outstanding, outstanding_find(&r->outstanding, &d->node.id));
-	else
-		push_event(r, event, 0);
+		return;
+	}
+	d->since_us = loop_now_us(r->session->bridge->loop);
+	push_event(r, event, 0);
 }
 
 static void on_begun(struct catchup *c, int64_t last)

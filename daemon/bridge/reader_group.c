@@ -37,6 +37,7 @@ void group_give_back(struct reader *r)
 	while ((d = outstanding_first(&r->outstanding)) != NULL) {
 		buffer_add(&ids, d->node.id.bytes, GUID_BYTES);
 		outstanding_remove(&r->outstanding, d);
+		r->session->bridge->counters.nacked[NACK_RETRY]++;
 	}
 	subscription_nack(&r->subscription, name,
 			  (const struct guid *)(const void *)buffer_at(&ids),
@@ -52,6 +53,8 @@ static void on_confirmed(void *arg, const struct subscription_confirmed *confirm
 
 	buffer_consume(&r->group_id, buffer_len(&r->group_id));
 	buffer_add(&r->group_id, confirmed->id.at, confirmed->id.len);
+	if (confirmed->numbered && r->newest < confirmed->last_event_number)
+		r->newest = confirmed->last_event_number;
 	reader_push_resumed(r, false);
 	reader_accepted(r, confirmed->numbered, confirmed->last_event_number);
 }
@@ -63,8 +66,8 @@ static void on_event(void *arg, const struct resolved_event *event, int32_t retr
 	char id[GUID_TEXT];
 	struct buffer *out;
 
-	reader_count(r, (struct place){ original->number, 0 });
-	outstanding_move(&r->outstanding, &original->id);
+	reader_count(r, event, (struct place){ original->number, 0 }, retries <= 0);
+	outstanding_move(&r->outstanding, &original->id, loop_now_us(r->session->bridge->loop));
 	out = reader_push(r, "event");
 	guid_format(&original->id, id);
 	buffer_add_text(out, ",\"ack_id\":\"");

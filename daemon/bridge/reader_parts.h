@@ -45,6 +45,7 @@ struct reader {
 	uint64_t retried;  /* nacks with retry */
 	bool moved;        /* an event was delivered: */
 	struct place last; /*   the place of the last one */
+	int64_t newest;    /* of a group: the highest number of its stream that was heard of */
 };
 
 /* Begins a push; members may be added to what it returns until reader_push_end(). */
@@ -54,8 +55,9 @@ void reader_push_end(struct reader *r);
 void reader_push_interrupted(struct reader *r, const char *reason);
 void reader_push_resumed(struct reader *r, bool gap);
 
-/* Counts an event as delivered. */
-void reader_count(struct reader *r, struct place place);
+/* Counts EVENT, which stands at PLACE, as delivered. NEW: it came live, and for the first time. */
+void reader_count(struct reader *r, const struct resolved_event *event, struct place place,
+		  bool is_new);
 
 /* The store has accepted the subscription: answers `subscribe`. NUMBERED: LAST is the number of the
  * stream's newest event. */

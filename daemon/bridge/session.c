@@ -8,6 +8,15 @@ void bridge_free(struct bridge *bridge)
 		buffer_free(&bridge->renderings[i].text);
 }
 
+uint64_t bridge_pushed(const struct bridge *bridge)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < METRICS_MODES; i++)
+		sum += bridge->counters.pushed[i];
+	return sum;
+}
+
 void session_init(struct session *s, struct bridge *bridge, const struct session_events *events,
 		  struct buffer *out, unsigned number)
 {

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "bridge/answer.h"
+#include "bridge/metrics.h"
 #include "store/store.h"
 
 struct bridge_settings {
@@ -45,9 +46,12 @@ struct bridge {
 	struct bridge_settings settings;
 	uint32_t requests; /* begun and not ended, of clients that are gone too */
 	uint64_t executed; /* executes taken up since the start */
-	uint64_t pushed;   /* events given to clients since the start */
+	struct bridge_counters counters;
 	struct rendering renderings[RENDERINGS];
 };
+
+/* Events given to clients since the start. */
+uint64_t bridge_pushed(const struct bridge *bridge);
 
 /* Frees what the bridge itself has allocated. */
 void bridge_free(struct bridge *bridge);

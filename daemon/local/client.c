@@ -41,15 +41,16 @@ static void client_free(void *object)
 	free(c);
 }
 
-void client_close(struct client *c, const char *reason)
+void client_close(struct client *c, enum client_end reason)
 {
 	struct local *local = c->local;
 
 	if (c->closed)
 		return;
 	c->closed = true;
-	log_write(LOG_DEBUG, "client closed client=%u reason=%s lines=%llu", c->number, reason,
-		  (unsigned long long)c->lines);
+	log_write(LOG_DEBUG, "client closed client=%u reason=%s lines=%llu", c->number,
+		  client_end_word(reason), (unsigned long long)c->lines);
+	local->counters.closed[reason]++;
 	session_end(&c->session);
 	event_free(c->readable);
 	event_free(c->writable);
@@ -116,7 +117,7 @@ static void write_out(struct client *c)
 			LOG_WARNING,
 			"no memory for the output of a client, which is closed client=%u bytes=%zu",
 			c->number, buffer_len(&c->out));
-		client_close(c, "out_of_memory");
+		client_close(c, CLIENT_OUT_OF_MEMORY);
 		return;
 	}
 	if (buffer_len(&c->out) == 0)
@@ -126,6 +127,8 @@ static void write_out(struct client *c)
 		be_gone(c);
 		return;
 	}
+	if (n > 0)
+		c->local->counters.bytes_out += (uint64_t)n;
 	if (buffer_len(&c->out) > 0) {
 		event_add(c->writable, NULL);
 		if (n > 0 || !deadline_is_set(&c->stall))
@@ -137,7 +140,7 @@ static void write_out(struct client *c)
 	}
 	pause_or_resume(c);
 	if (is_done(c))
-		client_close(c, "done");
+		client_close(c, CLIENT_DONE);
 }
 
 static void on_flush(void *arg)
@@ -165,7 +168,7 @@ static void on_stall(void *arg)
 		LOG_WARNING,
 		"a client has not read for its time and is closed client=%u reason=slow_consumer unread=%zu",
 		c->number, buffer_len(&c->out));
-	client_close(c, "slow_consumer");
+	client_close(c, CLIENT_SLOW_CONSUMER);
 }
 
 /* Input ----------------------------------------------------------------------------------------- */
@@ -207,6 +210,7 @@ static bool take_line(struct client *c, const char *line, size_t len)
 	c->blocked =
 		len > c->local->settings.line_most || !request_take(c, line, len, silent_alone);
 	c->lines += !c->blocked;
+	c->local->counters.lines += !c->blocked;
 	return !c->blocked;
 }
 
@@ -260,7 +264,7 @@ static void finish(struct client *c)
 	if (c->ended && buffer_len(&c->in) == 0)
 		reader_end_acknowledging(&c->session);
 	if (is_done(c))
-		client_close(c, c->gone ? "gone" : "done");
+		client_close(c, c->gone ? CLIENT_GONE : CLIENT_DONE);
 }
 
 /*
@@ -339,15 +343,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n < 0 && errno == ENOMEM) {
-		client_close(c, "out_of_memory");
+		client_close(c, CLIENT_OUT_OF_MEMORY);
 		return;
 	}
 	if (n < 0)
 		c->gone = true;
-	if (n <= 0)
+	if (n <= 0) {
 		end_of_input(c);
-	else
-		on_work(c);
+		return;
+	}
+	c->local->counters.bytes_in += (uint64_t)n;
+	on_work(c);
 }
 
 /* What the bridge says -------------------------------------------------------------------------- */
@@ -411,6 +417,7 @@ void client_new(struct local *local, int fd)
 	session_init(&c->session, local->bridge, &session_events, &c->out, c->number);
 	list_append(&local->clients, &c->link);
 	local->client_count++;
+	local->counters.accepted++;
 	event_add(c->readable, NULL);
 	log_write(LOG_DEBUG, "client connected client=%u uid=%u pid=%d", c->number,
 		  (unsigned)c->uid, (int)c->pid);

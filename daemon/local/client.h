@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "bridge/session.h"
+#include "local/metrics.h"
 
 struct local_settings {
 	const char *path;
@@ -44,6 +45,8 @@ struct local {
 	uint32_t client_count;
 	unsigned clients_made;
 	uint64_t started_us;
+	int64_t started_wall_ms;
+	struct local_counters counters;
 	bool draining;                        /* the daemon stops: nothing new is taken up */
 	void (*emptied)(struct local *local); /* the last client has gone */
 };
@@ -80,8 +83,8 @@ struct client {
 /* Takes over FD, a connected socket, not blocking. */
 void client_new(struct local *local, int fd);
 
-/* Answers nothing more and frees C at the end of the turn. REASON is a word for the log. */
-void client_close(struct client *c, const char *reason);
+/* Answers nothing more and frees C at the end of the turn. */
+void client_close(struct client *c, enum client_end reason);
 
 /* The daemon stops (local->draining is set): C gets the last words, is finished and closed. */
 void client_drain(struct client *c);

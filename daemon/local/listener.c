@@ -31,12 +31,18 @@ struct listener {
 	struct sockaddr_un address;
 };
 
-static void refuse(int fd, enum error_code code, const char *why)
+static void refuse(struct local *local, int fd, enum client_refusal reason, const char *why)
 {
+	static const enum error_code codes[] = {
+		[CLIENT_TOO_MANY] = ERROR_TOO_MANY_CLIENTS,
+		[CLIENT_NO_DESCRIPTOR] = ERROR_TOO_MANY_CLIENTS,
+		[CLIENT_TOO_LATE] = ERROR_SHUTTING_DOWN,
+	};
 	static const struct request_id none;
 	struct buffer line = { .limit = 0 };
 
-	answer_error(&line, &none, code, OUTCOME_NOT_SAID, "%s", why);
+	local->counters.refused[reason]++;
+	answer_error(&line, &none, codes[reason], OUTCOME_NOT_SAID, "%s", why);
 	answer_end(&line);
 	buffer_write_fd(&line, fd);
 	buffer_free(&line);
@@ -48,12 +54,12 @@ static void take(struct listener *l, int fd)
 	struct local *local = l->local;
 
 	if (local->draining) {
-		refuse(fd, ERROR_SHUTTING_DOWN, "esbridge is shutting down");
+		refuse(local, fd, CLIENT_TOO_LATE, "esbridge is shutting down");
 	} else if (local->client_count >= local->settings.clients_most) {
 		log_write(LOG_WARNING,
 			  "a client is refused, there are as many as may be clients=%u",
 			  local->client_count);
-		refuse(fd, ERROR_TOO_MANY_CLIENTS, "there are as many clients as there may be");
+		refuse(local, fd, CLIENT_TOO_MANY, "there are as many clients as there may be");
 	} else {
 		client_new(local, fd);
 	}
@@ -77,7 +83,8 @@ static void out_of_descriptors(struct listener *l)
 		l->spare = -1;
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0)
-			refuse(fd, ERROR_TOO_MANY_CLIENTS, "esbridge has no file descriptor left");
+			refuse(l->local, fd, CLIENT_NO_DESCRIPTOR,
+			       "esbridge has no file descriptor left");
 		open_spare(l);
 	}
 	event_del(l->readable);

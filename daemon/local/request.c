@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "bridge/execute.h"
 #include "bridge/message.h"
+#include "local/metrics.h"
 #include "local/request_parts.h"
 #include "local/status.h"
 
@@ -94,6 +95,11 @@ static void take_status(struct line *l)
 		answer_status(l->client, &l->id);
 }
 
+static void take_metrics(struct line *l)
+{
+	answer_metrics(l->client, &l->id);
+}
+
 static const struct message *message(struct line *l)
 {
 	char name[WORD_MOST + 1];
@@ -163,6 +169,7 @@ static const struct op ops[] = {
 	{ "ping", BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS), 0, take_ping },
 	{ "status", BIT(M_ALL), 0, take_status },
 	{ "hello", BIT(M_CLIENT), 0, take_hello },
+	{ "metrics", 0, 0, take_metrics },
 };
 
 enum { OP_COUNT = sizeof(ops) / sizeof(ops[0]) };
@@ -304,8 +311,8 @@ static const struct op *find_op(struct line *l)
 	}
 	t = line_token(l, M_OP);
 	line_refuse(l, ERROR_UNKNOWN_OP,
-		    "there is no op %.*s; there are hello, ping, status, execute, subscribe, "
-		    "unsubscribe, ack, nack",
+		    "there is no op %.*s; there are hello, ping, status, metrics, execute, "
+		    "subscribe, unsubscribe, ack, nack",
 		    t->len > 64 ? 64 : (int)t->len, l->doc->text + t->at);
 	return NULL;
 }

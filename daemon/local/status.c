@@ -32,7 +32,7 @@ void answer_hello(struct client *c, const struct request_id *id)
 	add_number(out, "subscriptions", settings->subscriptions_most);
 	buffer_add_text(
 		out,
-		"},\"features\":[\"live\",\"catchup\",\"window\",\"filter\",\"persistent\"],\"messages\":[");
+		"},\"features\":[\"live\",\"catchup\",\"window\",\"filter\",\"persistent\",\"metrics\"],\"messages\":[");
 	for (const struct message *m = message_table; m->name != NULL; m++) {
 		json_comma(out);
 		json_text(out, m->name);
@@ -98,7 +98,7 @@ void answer_status(struct client *c, const struct request_id *id)
 	add_number(out, "client_count", local->client_count);
 	add_number(out, "requests", local->bridge->requests);
 	add_number(out, "executed", local->bridge->executed);
-	add_number(out, "events_pushed", local->bridge->pushed);
+	add_number(out, "events_pushed", bridge_pushed(local->bridge));
 	json_key(out, "read_only");
 	json_bool(out, local->bridge->settings.read_only);
 	add_store(out, local->bridge->store);

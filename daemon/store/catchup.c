@@ -455,6 +455,17 @@ static void take_again(struct catchup *c, const struct package *package)
 	catchup_pump(c);
 }
 
+int64_t catchup_newest(const struct catchup *c)
+{
+	int64_t newest = c->page_last;
+
+	if (!c->begun || !of_one_stream(c))
+		return -1;
+	if (newest < c->noted.commit)
+		newest = c->noted.commit;
+	return newest < c->next.commit - 1 && c->seen ? c->next.commit - 1 : newest;
+}
+
 /* The read will not come: it is sent again when the connection is there, at once or later. */
 static void try_later(struct catchup *c)
 {
@@ -552,14 +563,21 @@ static void on_begun(struct live_listener *l, struct place last)
 	}
 }
 
+/* Live events that were let pass are no longer waited for; that they exist stays known. */
+static void forget_passed(struct catchup *c)
+{
+	c->page_last = catchup_newest(c);
+	c->passed = 0;
+	c->noted.commit = -1;
+}
+
 static void let_pass(struct catchup *c, struct place place)
 {
 	c->noted = place;
 	/* While nothing is read, the store need not go on sending what nobody takes. */
 	if (++c->passed > PASSED_MOST && c->state != CATCHUP_READING) {
 		live_leave(&c->listener);
-		c->passed = 0;
-		c->noted.commit = -1;
+		forget_passed(c);
 	}
 }
 
@@ -638,8 +656,7 @@ static void on_lost(struct watcher *w)
 	loop_clear_deadline(c->store->loop, &c->retry);
 	job_cancel(&c->give);
 	buffer_consume(&c->page, buffer_len(&c->page));
-	c->noted.commit = -1;
-	c->passed = 0;
+	forget_passed(c);
 	set_state(c, CATCHUP_LOST);
 	if (c->begun && !c->told_lost) {
 		c->told_lost = true;

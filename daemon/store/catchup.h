@@ -115,6 +115,9 @@ void catchup_stop(struct catchup *c);
  * nothing to confirm. */
 bool catchup_leave(struct catchup *c);
 
+/* The number of the stream's newest event as far as C has heard; -1: none, or of all streams. */
+int64_t catchup_newest(const struct catchup *c);
+
 /* There is room now, or may be: gives what waits. */
 void catchup_pump(struct catchup *c);
 

@@ -36,6 +36,8 @@ struct connection {
 	uint64_t state_since;
 	uint32_t attempts;
 	uint64_t connects;
+	uint64_t lost[LOSS_WORDS];
+	uint64_t failed[LOSS_WORDS];
 	char endpoint[ENDPOINT_TEXT];
 	char last_error[ERROR_TEXT];
 	char *redirect_host; /* where a node said the leader is; NULL: as configured */
@@ -165,6 +167,7 @@ static void lose(struct connection *c, const char *reason)
 	bool was_ready = c->state == CONNECTION_READY;
 
 	snprintf(c->last_error, sizeof(c->last_error), "%s", reason);
+	loss_count(was_ready ? c->lost : c->failed, reason);
 	/* A store that stays away is told of at the first, second, fourth, eighth, … attempt. */
 	log_write((c->attempts & (c->attempts - 1)) == 0 ? LOG_WARNING : LOG_DEBUG,
 		  "%s endpoint=%s reason=%s attempts=%u",
@@ -654,6 +657,8 @@ void connection_look(struct connection *c, struct connection_view *view)
 		.since_ms = loop_now(c->loop) - c->state_since,
 		.attempts = c->attempts,
 		.connects = c->connects,
+		.lost = c->lost,
+		.failed = c->failed,
 		.bytes_in = c->bytes_in,
 		.bytes_out = c->bytes_out,
 	};

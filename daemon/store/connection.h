@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/loop.h"
 #include "store/frame.h"
+#include "store/loss.h"
 
 /* All times in milliseconds. The texts belong to the caller and outlive the connection. */
 struct connection_settings {
@@ -61,6 +62,8 @@ struct connection_view {
 	uint64_t since_ms;      /* how long the state has lasted */
 	uint32_t attempts;      /* since it was last ready */
 	uint64_t connects;      /* times that it became ready */
+	const uint64_t *lost;   /* times that it went, by reason: LOSS_WORDS numbers, see loss.h */
+	const uint64_t *failed; /* attempts that came to nothing, in the same way */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 };

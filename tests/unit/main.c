@@ -26,6 +26,7 @@ static Suite *(*const suites[])(void) = {
 	message_table_suite,
 	message_to_json_random_suite,
 	message_to_json_suite,
+	metrics_suite,
 	notify_suite,
 	settings_suite,
 	transcripts_suite,
