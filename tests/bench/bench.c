@@ -3,21 +3,79 @@
  * same pipelining, so that the two can be compared in one run. tests/bench/bench.py calls it and
  * makes a table.
  *
- * Usage: bench bridge|direct SOCKET|- STORE-PORT write|live|group COUNT CONNECTIONS IN-FLIGHT
- * Prints one line: operations per second, and microseconds of the 50th and 99th percentile.
+ * Usage: bench bridge|direct WORKLOAD [NAME=VALUE...]
+ * Prints one line of JSON: what was done, in how many seconds, the latency in microseconds, and the
+ * processor time of this process and of those named by pid=, in nanoseconds.
  */
 #include "bench.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 void die(const char *what)
 {
 	fprintf(stderr, "bench: %s\n", what);
 	exit(1);
 }
+
+void *new_array(size_t count, size_t size)
+{
+	void *array = calloc(count > 0 ? count : 1, size);
+
+	if (array == NULL)
+		die("out of memory");
+	return array;
+}
+
+/* Time ----------------------------------------------------------------------------------------- */
+
+/* What process PID has used of processors until now, in nanoseconds. */
+static uint64_t cpu_of(uint32_t pid)
+{
+	char path[40];
+	char text[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32 "/schedstat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		die("the processor time of a process cannot be read");
+	close(fd);
+	text[n] = '\0';
+	return strtoull(text, NULL, 10);
+}
+
+void run_begin(struct run *run)
+{
+	for (int i = 0; i < PIDS_MOST && run->pids[i] != 0; i++)
+		run->cpu[i] = cpu_of(run->pids[i]);
+	run->own_cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID);
+	run->began = clock_ns();
+}
+
+void run_end(struct run *run)
+{
+	run->ended = clock_ns();
+	run->own_cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID) - run->own_cpu;
+	for (int i = 0; i < PIDS_MOST && run->pids[i] != 0; i++)
+		run->cpu[i] = cpu_of(run->pids[i]) - run->cpu[i];
+}
+
+void run_sample(struct run *run, uint64_t since, uint64_t now)
+{
+	if (run->samples < run->room)
+		run->latency[run->samples++] =
+			now - since < UINT32_MAX ? (uint32_t)(now - since) : UINT32_MAX;
+}
+
+/* The result ----------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
@@ -30,64 +88,150 @@ static int compare(const void *a, const void *b)
 /* The latency in microseconds below which PART per thousand of the samples lie. */
 static double percentile(const struct run *run, unsigned part)
 {
-	size_t at;
-
-	if (run->samples == 0)
-		return 0;
-	at = (run->samples - 1) * part / 1000;
-	return run->latency[at] / 1000.0;
+	return run->latency[(run->samples - 1) * part / 1000] / 1000.0;
 }
 
 static void report(struct run *run)
 {
-	qsort(run->latency, run->samples, sizeof(*run->latency), compare);
-	printf("%.0f %.1f %.1f\n", (double)run->count * 1e9 / (double)(run->ended - run->began),
-	       percentile(run, 500), percentile(run, 990));
+	printf("{\"done\": %" PRIu64 ", \"seconds\": %.6f, \"own_cpu\": %" PRIu64 ", \"cpu\": [",
+	       run->done, (double)(run->ended - run->began) / 1e9, run->own_cpu);
+	for (int i = 0; i < PIDS_MOST && run->pids[i] != 0; i++)
+		printf("%s%" PRIu64, i > 0 ? ", " : "", run->cpu[i]);
+	printf("]");
+	if (run->samples > 0) {
+		qsort(run->latency, run->samples, sizeof(*run->latency), compare);
+		printf(", \"p50\": %.1f, \"p99\": %.1f", percentile(run, 500),
+		       percentile(run, 990));
+	}
+	printf("}\n");
 }
+
+/* The command line ----------------------------------------------------------------------------- */
 
 static const struct workload {
 	const char *name;
 	void (*run)(struct run *run);
 } workloads[] = {
-	{ "write", bench_write },
-	{ "live", bench_live },
-	{ "group", bench_group },
-	{ NULL, NULL },
+	{ "fill", bench_fill },   { "idle", bench_idle }, { "write", bench_write },
+	{ "read", bench_read },   { "live", bench_live }, { "catchup", bench_catch_up },
+	{ "group", bench_group }, { NULL, NULL },
 };
 
-static unsigned number(const char *text, unsigned least, unsigned most)
+#define AT(member) offsetof(struct run, member)
+
+static const struct option {
+	const char *name;
+	size_t at;
+	uint32_t least, most;
+} options[] = {
+	{ "count", AT(count), 1, 1000000000 },
+	{ "connections", AT(connections), 1, 1024 },
+	{ "idle", AT(idle), 0, 100000 },
+	{ "in_flight", AT(in_flight), 1, 65536 },
+	{ "size", AT(size), 80, 16 * 1024 * 1024 },
+	{ "page", AT(page), 1, 4096 },
+	{ "at", AT(at), 0, 1000000000 },
+	{ "all", AT(all), 0, 1 },
+	{ "subs", AT(subs), 0, 100000 },
+	{ "ahead", AT(ahead), FILL_BATCH, 1000000 },
+	{ "ack", AT(ack), ACK_ONE, ACK_UP_TO },
+	{ "turn", AT(turn), 0, 1 },
+	{ NULL, 0, 0, 0 },
+};
+
+static const struct text_option {
+	const char *name;
+	size_t at;
+} text_options[] = {
+	{ "socket", AT(socket) }, { "host", AT(host) }, { "port", AT(port) },
+	{ "stream", AT(stream) }, { NULL, 0 },
+};
+
+static uint32_t number(const char *text, uint32_t least, uint32_t most)
 {
 	char *end;
 	unsigned long value = strtoul(text, &end, 10);
 
 	if (end == text || *end != '\0' || value < least || value > most)
 		die("a number that is out of range");
-	return (unsigned)value;
+	return (uint32_t)value;
+}
+
+static bool is_named(const char *name, const char *text, size_t len)
+{
+	return strlen(name) == len && memcmp(name, text, len) == 0;
+}
+
+static void take_option(struct run *run, const char *text)
+{
+	const char *value = strchr(text, '=');
+	size_t len = value == NULL ? 0 : (size_t)(value++ - text);
+	int pid = 0;
+
+	for (const struct option *o = options; o->name != NULL; o++) {
+		if (is_named(o->name, text, len)) {
+			*(uint32_t *)(void *)((char *)run + o->at) =
+				number(value, o->least, o->most);
+			return;
+		}
+	}
+	for (const struct text_option *o = text_options; o->name != NULL; o++) {
+		if (is_named(o->name, text, len)) {
+			*(const char **)(void *)((char *)run + o->at) = value;
+			return;
+		}
+	}
+	while (pid < PIDS_MOST && run->pids[pid] != 0)
+		pid++;
+	if (pid == PIDS_MOST || !is_named("pid", text, len))
+		die("an option that is not known");
+	run->pids[pid] = number(value, 1, UINT32_MAX);
+}
+
+/* Ten thousand clients are ten thousand descriptors. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 int main(int argc, char **argv)
 {
-	static struct run run;
+	static struct run run = {
+		.socket = "",
+		.host = "127.0.0.1",
+		.port = "1113",
+		.count = 1000,
+		.connections = 1,
+		.in_flight = 1,
+		.size = 100,
+		.page = 500,
+		.ahead = 400,
+		.ack = ACK_UP_TO,
+	};
+	static char stream[40];
 	const struct workload *w;
 
-	if (argc != 8)
-		die("usage: bench bridge|direct SOCKET|- STORE-PORT write|live|group COUNT "
-		    "CONNECTIONS IN-FLIGHT");
+	if (argc < 3)
+		die("usage: bench bridge|direct WORKLOAD [NAME=VALUE...]");
 	run.bridge = strcmp(argv[1], "bridge") == 0;
-	run.path = argv[2];
-	run.port = (uint16_t)number(argv[3], 1, UINT16_MAX);
-	run.count = number(argv[5], 1, COUNT_MOST);
-	run.connections = number(argv[6], 1, CONNECTIONS_MOST);
-	run.in_flight = number(argv[7], 1, IN_FLIGHT_MOST);
-	for (w = workloads; w->name != NULL && strcmp(w->name, argv[4]) != 0; w++)
+	/* A stream of its own for each run. */
+	snprintf(stream, sizeof(stream), "bench-%" PRIu64, clock_ns());
+	run.stream = stream;
+	for (w = workloads; w->name != NULL && strcmp(w->name, argv[2]) != 0; w++)
 		;
 	if (w->name == NULL)
 		die("no such workload");
-	run.latency = calloc(run.count, sizeof(*run.latency));
-	if (run.latency == NULL)
-		die("out of memory");
-	/* A stream of its own for each run. */
-	snprintf(run.stream, sizeof(run.stream), "bench-%" PRIu64, clock_ns());
+	for (int i = 3; i < argc; i++)
+		take_option(&run, argv[i]);
+	raise_limit();
+	run.room = run.count;
+	run.latency = new_array(run.room, sizeof(*run.latency));
+	open_idle(&run);
 	w->run(&run);
 	report(&run);
 	free(run.latency);

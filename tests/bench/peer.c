@@ -1,14 +1,15 @@
 /*
- * One connection of the load generator, and what goes over it: lines to the daemon, packages to the
- * store.
+ * One connection of the load generator, and what comes over it: lines of the daemon, packages of
+ * the store.
  *
- * Cheap on purpose: requests are copies of a template, and of what comes only the first bytes are
- * looked at.
+ * Cheap on purpose: of what comes only the first bytes are looked at.
  */
-#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -18,33 +19,75 @@
 #include "store/wire_read.h"
 #include "store/wire_write.h"
 
-enum { READ_MOST = 256 * 1024, HEAD = 160 };
-
-/* What each event carries: about what an order or a click has. */
-static const char payload[] =
-	"{\"customer\":\"0f8c7a1e-44\",\"amount\":129.95,\"currency\":\"EUR\","
-	"\"lines\":[{\"sku\":\"A-1001\",\"qty\":2},"
-	"{\"sku\":\"B-2002\",\"qty\":1}],\"note\":\"please ring twice\"}";
+enum {
+	READ_MOST = 256 * 1024,
+	HEAD = 160, /* bytes of a line that are looked at */
+	LOGIN_TAG = SETUP_TAG + 1000000,
+};
 
 static const struct credentials admin = { "admin", "changeit" };
 
+static int connect_unix(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		die("cannot connect to the daemon");
+	return fd;
+}
+
+static int connect_tcp(const char *host, const char *port)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+	int fd = -1;
+	int on = 1;
+
+	if (getaddrinfo(host, port, &hints, &found) != 0)
+		die("no such host");
+	for (struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) {
+		fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	freeaddrinfo(found);
+	if (fd < 0)
+		die("cannot connect to the store");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+static void log_in(struct peer *p, uint8_t command, const struct credentials *who,
+		   const struct buffer *payload)
+{
+	const uint32_t tag = LOGIN_TAG;
+	struct guid id = { { 0 } };
+
+	memcpy(id.bytes, &tag, sizeof(tag));
+	frame_add(&p->out, command, &id, who, buffer_at(payload), buffer_len(payload));
+	peer_await(p, tag);
+}
+
 void peer_open(struct peer *p, const struct run *run, bool bridge)
 {
-	struct sockaddr_un local = { .sun_family = AF_UNIX };
-	struct sockaddr_in tcp = { .sin_family = AF_INET,
-				   .sin_port = htons(run->port),
-				   .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	const struct sockaddr *to = bridge ? (struct sockaddr *)&local : (struct sockaddr *)&tcp;
-	int on = 1;
+	struct buffer identity = { 0 };
+	const struct buffer none = { 0 };
 
 	memset(p, 0, sizeof(*p));
 	p->bridge = bridge;
-	snprintf(local.sun_path, sizeof(local.sun_path), "%s", run->path);
-	p->fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (p->fd < 0 || connect(p->fd, to, bridge ? sizeof(local) : sizeof(tcp)) < 0)
-		die("cannot connect");
-	if (!bridge)
-		setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	p->fd = bridge ? connect_unix(run->socket) : connect_tcp(run->host, run->port);
+	if (bridge)
+		return;
+	/* As the daemon does it. */
+	log_in(p, CMD_AUTHENTICATE, &admin, &none);
+	wire_int(&identity, 1, 1);
+	wire_bytes(&identity, 2, "bench", 5);
+	log_in(p, CMD_IDENTIFY_CLIENT, NULL, &identity);
+	buffer_free(&identity);
 }
 
 void peer_close(struct peer *p)
@@ -52,6 +95,22 @@ void peer_close(struct peer *p)
 	close(p->fd);
 	buffer_free(&p->in);
 	buffer_free(&p->out);
+}
+
+void open_idle(const struct run *run)
+{
+	for (uint32_t i = 0; i < run->idle; i++) {
+		struct peer p;
+
+		peer_open(&p, run, run->bridge);
+		if (run->bridge) {
+			/* It has been used: what the daemon keeps for it then is kept. */
+			buffer_add_text(&p.out, "{\"op\":\"hello\",\"id\":\"2000000000\"}\n");
+			peer_await(&p, SETUP_TAG);
+		}
+		buffer_free(&p.in);
+		buffer_free(&p.out);
+	}
 }
 
 void peer_send(struct peer *p)
@@ -66,197 +125,21 @@ void peer_send(struct peer *p)
 
 void peer_receive(struct peer *p)
 {
-	if (buffer_read_fd(&p->in, p->fd, READ_MOST) <= 0)
+	size_t has = buffer_len(&p->in);
+
+	if (buffer_read_fd(&p->in, p->fd, has > READ_MOST ? has : READ_MOST) <= 0)
 		die("the connection was closed");
 }
 
-/* Requests ------------------------------------------------------------------------------------- */
-
-/* The correlation id of request TAG: its number in the first bytes, and never zero. */
-static struct guid correlation_of(uint32_t tag)
+void poll_peer(int poller, struct peer *p, void *data)
 {
-	struct guid id = { { 0 } };
+	struct epoll_event event = { .events = EPOLLIN, .data = { .ptr = data } };
 
-	memcpy(id.bytes, &tag, sizeof(tag));
-	id.bytes[15] = 1;
-	return id;
+	if (epoll_ctl(poller, EPOLL_CTL_ADD, p->fd, &event) < 0)
+		die("epoll");
 }
 
-static void write_line(struct template *t, const char *stream, unsigned events)
-{
-	struct buffer *b = &t->bytes;
-
-	buffer_add_text(b, "{\"op\":\"execute\",\"id\":\"");
-	t->tag_at = buffer_len(b);
-	buffer_add_text(
-		b, "0000000000\",\"message\":\"WriteEvents\",\"body\":{\"event_stream_id\":\"");
-	buffer_add_text(b, stream);
-	buffer_add_text(b, "\",\"events\":[");
-	for (unsigned i = 0; i < events; i++) {
-		buffer_add_text(b, i == 0 ? "" : ",");
-		buffer_add_text(b, "{\"event_type\":\"OrderPlaced\",\"data\":");
-		buffer_add_text(b, payload);
-		buffer_add_text(b, "}");
-	}
-	buffer_add_text(b, "]}}\n");
-}
-
-static void write_package(struct template *t, const char *stream, unsigned events)
-{
-	struct guid id = correlation_of(0);
-	struct buffer *b = &t->bytes;
-	struct buffer event = { 0 };
-	size_t began = frame_begin(b, CMD_WRITE_EVENTS, &id, NULL);
-
-	wire_bytes(b, 1, stream, strlen(stream));
-	wire_int(b, 2, -2);
-	wire_bytes(&event, 1, &id, sizeof(id));
-	wire_bytes(&event, 2, "OrderPlaced", 11);
-	wire_int(&event, 3, 1);
-	wire_int(&event, 4, 0);
-	wire_bytes(&event, 5, payload, sizeof(payload) - 1);
-	t->tag_at = FRAME_PREFIX + 2;
-	/* Key and length of the event take three bytes, key and length of its id two. */
-	t->ids_at = buffer_len(b) + 3 + 2;
-	t->ids_step = buffer_len(&event) + 3;
-	for (unsigned i = 0; i < events; i++)
-		wire_bytes(b, 3, buffer_at(&event), buffer_len(&event));
-	wire_int(b, 4, 1);
-	buffer_free(&event);
-	if (!frame_end(b, began))
-		die("a package that is too long");
-}
-
-void template_write(struct template *t, const struct peer *p, const char *stream, unsigned events)
-{
-	memset(t, 0, sizeof(*t));
-	t->events = events;
-	if (p->bridge)
-		write_line(t, stream, events);
-	else
-		write_package(t, stream, events);
-}
-
-void template_free(struct template *t)
-{
-	buffer_free(&t->bytes);
-}
-
-static void put_digits(uint8_t *at, uint32_t tag)
-{
-	for (int i = TAG_DIGITS - 1; i >= 0; i--, tag /= 10)
-		at[i] = (uint8_t)('0' + tag % 10);
-}
-
-void request_write(struct peer *p, struct template *t, uint32_t tag)
-{
-	static uint64_t next_id = 1;
-	size_t len = buffer_len(&t->bytes);
-	uint8_t *at = buffer_room(&p->out, len);
-
-	if (at == NULL)
-		die("out of memory");
-	memcpy(at, buffer_at(&t->bytes), len);
-	buffer_added(&p->out, len);
-	if (p->bridge) {
-		put_digits(at + t->tag_at, tag);
-		return;
-	}
-	memcpy(at + t->tag_at, &tag, sizeof(tag));
-	for (unsigned i = 0; i < t->events; i++, next_id++) {
-		memcpy(at + t->ids_at + i * t->ids_step, &next_id, sizeof(next_id));
-		memcpy(at + t->ids_at + i * t->ids_step + 8, &tag, sizeof(tag));
-	}
-}
-
-static void add_package(struct peer *p, uint8_t command, uint32_t tag, struct buffer *payload_of)
-{
-	struct guid id = correlation_of(tag);
-
-	if (!frame_add(&p->out, command, &id, &admin, buffer_at(payload_of),
-		       buffer_len(payload_of)))
-		die("a package that is too long");
-	buffer_free(payload_of);
-}
-
-void request_create_group(struct peer *p, const char *stream, uint32_t tag)
-{
-	/* message timeout, statistics, live buffer, read batch, buffer, retries, round robin,
-	 * checkpoints, subscribers */
-	static const int64_t settings[] = { 60000, 0, 5000, 500, 5000, 10, 1, 2000, 1000, 10, 0 };
-	struct buffer b = { 0 };
-
-	wire_bytes(&b, 1, "g", 1);
-	wire_bytes(&b, 2, stream, strlen(stream));
-	wire_int(&b, 3, 0);
-	wire_int(&b, 4, 0);
-	for (uint32_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		wire_int(&b, 5 + i, settings[i]);
-	add_package(p, CMD_CREATE_PERSISTENT_SUBSCRIPTION, tag, &b);
-}
-
-static void add_subscribe_line(struct peer *p, const char *stream, const char *more, uint32_t tag)
-{
-	char line[256];
-
-	snprintf(line, sizeof(line),
-		 "{\"op\":\"subscribe\",\"id\":\"%010u\",\"sub\":\"s\",\"stream\":\"%s\"%s}\n", tag,
-		 stream, more);
-	buffer_add_text(&p->out, line);
-}
-
-void request_subscribe(struct peer *p, const char *stream, uint32_t tag)
-{
-	struct buffer b = { 0 };
-
-	if (p->bridge) {
-		add_subscribe_line(p, stream, "", tag);
-		return;
-	}
-	wire_bytes(&b, 1, stream, strlen(stream));
-	wire_int(&b, 2, 1);
-	add_package(p, CMD_SUBSCRIBE_TO_STREAM, tag, &b);
-}
-
-void request_connect_group(struct peer *p, const char *stream, unsigned in_flight, uint32_t tag)
-{
-	struct buffer b = { 0 };
-	char more[64];
-
-	if (p->bridge) {
-		snprintf(more, sizeof(more), ",\"group\":\"g\",\"in_flight\":%u", in_flight);
-		add_subscribe_line(p, stream, more, tag);
-		return;
-	}
-	wire_bytes(&b, 1, "g", 1);
-	wire_bytes(&b, 2, stream, strlen(stream));
-	wire_int(&b, 3, in_flight);
-	add_package(p, CMD_CONNECT_TO_PERSISTENT_SUBSCRIPTION, tag, &b);
-}
-
-void request_ack(struct peer *p, const char *stream, const struct guid *ids, size_t count)
-{
-	struct buffer b = { 0 };
-	char name[64];
-	char text[GUID_TEXT + 1] = "";
-
-	if (count == 0)
-		return;
-	if (p->bridge) {
-		guid_format(&ids[count - 1], text);
-		buffer_add_text(&p->out, "{\"op\":\"ack\",\"sub\":\"s\",\"up_to\":\"");
-		buffer_add_text(&p->out, text);
-		buffer_add_text(&p->out, "\"}\n");
-		return;
-	}
-	snprintf(name, sizeof(name), "%s::g", stream);
-	wire_bytes(&b, 1, name, strlen(name));
-	for (size_t i = 0; i < count; i++)
-		wire_bytes(&b, 2, &ids[i], sizeof(ids[i]));
-	add_package(p, CMD_PERSISTENT_SUBSCRIPTION_ACK_EVENTS, 0, &b);
-}
-
-/* What comes ----------------------------------------------------------------------------------- */
+/* Lines ---------------------------------------------------------------------------------------- */
 
 /* Finds TEXT near the start of the line, and returns where it ends, or NULL. */
 static const char *after(const char *line, size_t len, const char *text)
@@ -266,39 +149,51 @@ static const char *after(const char *line, size_t len, const char *text)
 	return found == NULL ? NULL : found + strlen(text);
 }
 
-static struct arrived look_at_line(const char *line, size_t len, bool ids)
+static void look_at_push(const char *line, size_t len, bool ids, struct arrived *a)
 {
-	struct arrived a = { ARRIVAL_EVENT, 0, { { 0 } } };
 	const char *at;
 
-	if (after(line, len, "\"push\":\"event\"") != NULL) {
-		at = ids ? after(line, len, "\"ack_id\":\"") : NULL;
-		if (ids && (at == NULL || !guid_parse(at, GUID_TEXT, &a.id)))
-			die("an event without ack_id");
-		return a;
+	a->kind = after(line, len, "\"push\":\"event\"") != NULL ? ARRIVAL_EVENT : ARRIVAL_OTHER;
+	if (!ids || a->kind != ARRIVAL_EVENT)
+		return;
+	at = after(line, len, "\"ack_id\":\"");
+	if (at == NULL || !guid_parse(at, GUID_TEXT, &a->id))
+		die("an event without ack_id");
+}
+
+static void look_at_line(const char *line, size_t len, bool ids, struct arrived *a)
+{
+	const char *at;
+
+	a->bytes = len;
+	if (len > 8 && memcmp(line, "{\"push\":", 8) == 0) {
+		look_at_push(line, len, ids, a);
+		return;
 	}
 	at = after(line, len, "\"id\":\"");
 	if (at == NULL || after(line, len, "\"ok\":") == NULL) {
-		fprintf(stderr, "%.*s\n", (int)len, line);
+		fprintf(stderr, "%.*s\n", (int)(len < 1000 ? len : 1000), line);
 		die("a request failed");
 	}
-	a.kind = ARRIVAL_REPLY;
-	a.tag = (uint32_t)strtoul(at, NULL, 10);
-	return a;
+	a->kind = ARRIVAL_REPLY;
+	a->tag = (uint32_t)strtoul(at, NULL, 10);
 }
 
-static struct arrived next_line(struct peer *p, bool ids)
+static void next_line(struct peer *p, bool ids, struct arrived *a)
 {
-	struct arrived a = { ARRIVAL_NONE, 0, { { 0 } } };
 	const char *line = (const char *)buffer_at(&p->in);
-	const char *lf = buffer_len(&p->in) == 0 ? NULL : memchr(line, '\n', buffer_len(&p->in));
+	size_t len = buffer_len(&p->in);
+	const char *lf =
+		len == p->searched ? NULL : memchr(line + p->searched, '\n', len - p->searched);
 
+	p->searched = lf == NULL ? len : 0;
 	if (lf == NULL)
-		return a;
-	a = look_at_line(line, (size_t)(lf - line), ids);
+		return;
+	look_at_line(line, (size_t)(lf - line), ids, a);
 	buffer_consume(&p->in, (size_t)(lf - line) + 1);
-	return a;
 }
+
+/* Packages ------------------------------------------------------------------------------------- */
 
 /* The bytes of field NUMBER of a message. */
 static struct span field_of(struct span message, uint32_t number)
@@ -327,72 +222,84 @@ static struct guid event_id_of(const struct package *package)
 	return guid;
 }
 
-static struct arrived look_at_package(struct peer *p, const struct package *package, bool ids)
+static void look_at_package(struct peer *p, const struct package *package, bool ids,
+			    struct arrived *a)
 {
-	struct arrived a = { ARRIVAL_REPLY, 0, { { 0 } } };
-
-	memcpy(&a.tag, package->correlation.bytes, sizeof(a.tag));
+	a->kind = ARRIVAL_REPLY;
+	a->at = package->payload;
+	a->payload_len = package->payload_len;
+	memcpy(&a->tag, package->correlation.bytes, sizeof(a->tag));
 	switch (package->command) {
 	case CMD_HEARTBEAT_REQUEST:
 		frame_add(&p->out, CMD_HEARTBEAT_RESPONSE, &package->correlation, NULL, NULL, 0);
-		a.kind = ARRIVAL_NONE;
-		return a;
+		a->kind = ARRIVAL_NONE;
+		return;
 	case CMD_STREAM_EVENT_APPEARED:
 	case CMD_PERSISTENT_SUBSCRIPTION_STREAM_EVENT_APPEARED:
-		a.kind = ARRIVAL_EVENT;
+		a->kind = ARRIVAL_EVENT;
 		if (ids)
-			a.id = event_id_of(package);
-		return a;
+			a->id = event_id_of(package);
+		return;
 	case CMD_WRITE_EVENTS_COMPLETED:
 		/* The result is the first field, and 0 or left out where it succeeded. */
 		if (package->payload_len >= 2 && package->payload[0] == 0x08 &&
 		    package->payload[1] != 0)
 			die("a write failed");
-		return a;
+		return;
+	case CMD_READ_STREAM_EVENTS_FORWARD_COMPLETED:
+	case CMD_READ_ALL_EVENTS_FORWARD_COMPLETED:
 	case CMD_SUBSCRIPTION_CONFIRMATION:
 	case CMD_PERSISTENT_SUBSCRIPTION_CONFIRMATION:
 	case CMD_CREATE_PERSISTENT_SUBSCRIPTION_COMPLETED:
-		return a;
+	case CMD_AUTHENTICATED:
+	case CMD_CLIENT_IDENTIFIED:
+		return;
 	}
 	fprintf(stderr, "command 0x%02x\n", package->command);
 	die("a request failed");
 }
 
-static struct arrived next_package(struct peer *p, bool ids)
+static void next_package(struct peer *p, bool ids, struct arrived *a)
 {
-	struct arrived a = { ARRIVAL_NONE, 0, { { 0 } } };
 	struct package package;
-	size_t size;
 
-	while (a.kind == ARRIVAL_NONE) {
+	while (a->kind == ARRIVAL_NONE) {
 		switch (frame_look(buffer_at(&p->in), buffer_len(&p->in), FRAME_MOST, &package,
-				   &size)) {
+				   &a->bytes)) {
 		case FRAME_INCOMPLETE:
-			return a;
+			return;
 		case FRAME_BAD_LENGTH:
 		case FRAME_BAD_HEADER:
 			die("no frame");
 		case FRAME_WHOLE:
 			break;
 		}
-		a = look_at_package(p, &package, ids);
-		buffer_consume(&p->in, size);
+		look_at_package(p, &package, ids, a);
+		buffer_consume(&p->in, a->bytes);
 	}
-	return a;
 }
 
 struct arrived peer_next(struct peer *p, bool ids)
 {
-	return p->bridge ? next_line(p, ids) : next_package(p, ids);
+	struct arrived a = { .kind = ARRIVAL_NONE };
+
+	if (p->bridge)
+		next_line(p, ids, &a);
+	else
+		next_package(p, ids, &a);
+	return a;
 }
 
-void peer_await(struct peer *p, uint32_t tag)
+struct arrived peer_await(struct peer *p, uint32_t tag)
 {
 	struct arrived a;
 
-	peer_send(p);
-	while ((a = peer_next(p, false)).kind == ARRIVAL_NONE)
-		peer_receive(p);
-	if (a.kind != ARRIVAL_REPLY || a.tag != tag)
+	do {
+		peer_send(p);
+		while ((a = peer_next(p, false)).kind == ARRIVAL_NONE)
+			peer_receive(p);
+	} while (a.kind != ARRIVAL_REPLY);
+	if (a.tag != tag)
 		die("another answer than expected");
+	return a;
 }

@@ -1,46 +1,48 @@
 /*
- * The workloads: writes with so many in flight on so many connections; events delivered live to one
- * reader; events of a group delivered to one reader that acknowledges them.
+ * Requests with so many in flight on so many connections: writes, and reads of pages.
  */
-#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "bench.h"
+#include "store/wire_read.h"
 
-enum {
-	BATCH = 100,  /* events in one write that feeds readers */
-	AHEAD = 4000, /* events written and not yet seen by the reader */
-	SETUP_TAG = 4000000000u,
-	ID_MOST = 16384, /* ids acknowledged at once */
-};
+enum { READY_MOST = 64, PATIENCE = 20000 /* milliseconds */ };
 
-/* Writes --------------------------------------------------------------------------------------- */
-
-struct writer {
+struct worker {
 	struct peer peer;
 	struct template template;
+	unsigned waits; /* requests not answered */
 };
 
-struct writers {
+/* One kind of request: how it is made, and what its answer counts. */
+struct work {
+	void (*ask)(struct run *run, struct worker *w, uint32_t tag);
+	uint32_t (*take)(struct run *run, const struct peer *p, const struct arrived *a);
+};
+
+struct workers {
 	struct run *run;
-	struct writer *list;
+	const struct work *work;
+	struct worker *list;
 	uint64_t *sent_at; /* by tag */
-	size_t sent;
-	size_t done;
+	uint32_t sent;
+	uint32_t answered;
 };
 
-static void send_some(struct writers *all, struct writer *w, unsigned count, uint64_t now)
+static void send_some(struct workers *all, struct worker *w, unsigned count, uint64_t now)
 {
 	for (; count > 0 && all->sent < all->run->count; count--, all->sent++) {
-		request_write(&w->peer, &w->template, (uint32_t)all->sent);
+		all->work->ask(all->run, w, all->sent);
 		all->sent_at[all->sent] = now;
+		w->waits++;
 	}
 	peer_send(&w->peer);
 }
 
-static void take_replies(struct writers *all, struct writer *w)
+static void take_answers(struct workers *all, struct worker *w)
 {
 	struct run *run = all->run;
 	struct arrived a;
@@ -50,195 +52,154 @@ static void take_replies(struct writers *all, struct writer *w)
 	peer_receive(&w->peer);
 	now = clock_ns();
 	while ((a = peer_next(&w->peer, false)).kind != ARRIVAL_NONE) {
-		if (a.kind != ARRIVAL_REPLY || a.tag >= run->count)
+		if (a.kind != ARRIVAL_REPLY || a.tag >= all->sent)
 			die("an answer that nobody waits for");
-		run->latency[run->samples++] = (uint32_t)(now - all->sent_at[a.tag]);
-		all->done++;
+		run_sample(run, all->sent_at[a.tag], now);
+		run->done += all->work->take(run, &w->peer, &a);
+		all->answered++;
 		count++;
 	}
-	send_some(all, w, count, now);
+	w->waits -= count;
+	if (run->turn == 0)
+		send_some(all, w, count, now);
+	else if (w->waits == 0)
+		send_some(all, w, run->in_flight, now);
 }
 
-static void open_writers(struct writers *all, int poller)
+static void open_workers(struct workers *all, int poller)
 {
 	struct run *run = all->run;
 
 	for (unsigned i = 0; i < run->connections; i++) {
-		struct writer *w = &all->list[i];
-		struct epoll_event event = { .events = EPOLLIN, .data = { .ptr = w } };
+		struct worker *w = &all->list[i];
 
 		peer_open(&w->peer, run, run->bridge);
-		template_write(&w->template, &w->peer, run->stream, 1);
-		if (epoll_ctl(poller, EPOLL_CTL_ADD, w->peer.fd, &event) < 0)
-			die("epoll");
+		template_write(&w->template, &w->peer, run, 1);
+		poll_peer(poller, &w->peer, w);
 	}
 }
 
-void bench_write(struct run *run)
+static void close_workers(struct workers *all)
 {
-	struct writers all = { .run = run };
-	struct epoll_event ready[64];
+	for (unsigned i = 0; i < all->run->connections; i++) {
+		peer_close(&all->list[i].peer);
+		template_free(&all->list[i].template);
+	}
+}
+
+static void run_work(struct run *run, const struct work *work)
+{
+	struct workers all = { .run = run, .work = work };
+	struct epoll_event ready[READY_MOST];
 	int poller = epoll_create1(EPOLL_CLOEXEC);
 
-	all.list = calloc(run->connections, sizeof(*all.list));
-	all.sent_at = calloc(run->count, sizeof(*all.sent_at));
-	if (poller < 0 || all.list == NULL || all.sent_at == NULL)
-		die("out of memory");
-	open_writers(&all, poller);
-	run->began = clock_ns();
+	all.list = new_array(run->connections, sizeof(*all.list));
+	all.sent_at = new_array(run->count, sizeof(*all.sent_at));
+	open_workers(&all, poller);
+	run_begin(run);
 	for (unsigned i = 0; i < run->connections; i++)
 		send_some(&all, &all.list[i], run->in_flight, clock_ns());
-	while (all.done < run->count) {
-		int count = epoll_wait(poller, ready, 64, 10000);
+	while (all.answered < run->count) {
+		int count = epoll_wait(poller, ready, READY_MOST, PATIENCE);
 
 		if (count <= 0)
-			die("no answer within 10 s");
+			die("no answer in time");
 		for (int i = 0; i < count; i++)
-			take_replies(&all, ready[i].data.ptr);
+			take_answers(&all, ready[i].data.ptr);
 	}
-	run->ended = clock_ns();
-	for (unsigned i = 0; i < run->connections; i++) {
-		peer_close(&all.list[i].peer);
-		template_free(&all.list[i].template);
-	}
+	run_end(run);
+	close_workers(&all);
 	close(poller);
 	free(all.list);
 	free(all.sent_at);
 }
 
-/* Live ----------------------------------------------------------------------------------------- */
+/* Writes --------------------------------------------------------------------------------------- */
 
-/* Feeds a stream straight at the store, never more than AHEAD events before its reader. */
-struct feed {
-	struct peer peer;
-	struct template template;
-	uint64_t *sent_at; /* of each batch */
-	size_t events;     /* written */
-	size_t count;      /* to be written */
-};
-
-static void feed_open(struct feed *f, const struct run *run)
+static void ask_write(struct run *run, struct worker *w, uint32_t tag)
 {
-	peer_open(&f->peer, run, false);
-	template_write(&f->template, &f->peer, run->stream, BATCH);
-	f->count = run->count - run->count % BATCH;
-	f->sent_at = calloc(f->count / BATCH + 1, sizeof(*f->sent_at));
-	if (f->sent_at == NULL)
-		die("out of memory");
+	(void)run;
+	request_write(&w->peer, &w->template, tag);
 }
 
-static void feed_close(struct feed *f)
+static uint32_t take_write(struct run *run, const struct peer *p, const struct arrived *a)
 {
-	peer_close(&f->peer);
-	template_free(&f->template);
-	free(f->sent_at);
+	(void)run;
+	(void)p;
+	(void)a;
+	return 1;
 }
 
-static void feed_on(struct feed *f, size_t seen)
+void bench_write(struct run *run)
 {
-	while (f->events < f->count && f->events + BATCH <= seen + AHEAD) {
-		f->sent_at[f->events / BATCH] = clock_ns();
-		request_write(&f->peer, &f->template, (uint32_t)(f->events / BATCH));
-		f->events += BATCH;
+	static const struct work write_work = { ask_write, take_write };
+
+	run_work(run, &write_work);
+}
+
+/* Reads ---------------------------------------------------------------------------------------- */
+
+static void ask_read(struct run *run, struct worker *w, uint32_t tag)
+{
+	request_read(&w->peer, run, run->at, tag);
+}
+
+/* Every page must be a full one. */
+static uint32_t take_read(struct run *run, const struct peer *p, const struct arrived *a)
+{
+	uint32_t events = 0;
+	struct wire w;
+	struct wire_field f;
+
+	if (p->bridge) {
+		if (a->bytes < (size_t)run->page * run->size)
+			die("a page that is not full");
+		return run->page;
 	}
-	peer_send(&f->peer);
+	wire_start(&w, a->at, a->payload_len);
+	while (wire_next(&w, &f))
+		events += f.number == 1;
+	if (events != run->page)
+		die("a page that is not full");
+	return events;
 }
 
-/* Takes the answers to writes that have come. */
-static void feed_drain(struct feed *f)
+/* The same page again and again: what a page costs does not hang on where it stands. */
+void bench_read(struct run *run)
 {
-	peer_receive(&f->peer);
-	while (peer_next(&f->peer, false).kind != ARRIVAL_NONE)
+	static const struct work read_work = { ask_read, take_read };
+
+	run_work(run, &read_work);
+}
+
+/* Others --------------------------------------------------------------------------------------- */
+
+/* Puts events into the stream, straight at the store. */
+void bench_fill(struct run *run)
+{
+	struct feed feed;
+
+	feed_open(&feed, run);
+	run_begin(run);
+	while (feed.answered < feed.count) {
+		feed_on(&feed, feed.answered);
+		feed_drain(&feed);
+	}
+	run_end(run);
+	run->done = feed.answered;
+	feed_close(&feed);
+}
+
+/* Says that the idle connections are there, and keeps them until the end of standard input. */
+void bench_idle(struct run *run)
+{
+	char byte;
+
+	printf("ready\n");
+	fflush(stdout);
+	run_begin(run);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
 		;
-}
-
-static size_t take_events(struct run *run, struct peer *reader, const struct feed *f, size_t seen)
-{
-	struct arrived a;
-	uint64_t now;
-
-	peer_receive(reader);
-	now = clock_ns();
-	while ((a = peer_next(reader, false)).kind != ARRIVAL_NONE) {
-		if (a.kind == ARRIVAL_EVENT) {
-			run->latency[run->samples++] = (uint32_t)(now - f->sent_at[seen / BATCH]);
-			seen++;
-		}
-	}
-	peer_send(reader); /* an answer to a heartbeat, if anything */
-	return seen;
-}
-
-void bench_live(struct run *run)
-{
-	struct feed feed = { .events = 0 };
-	struct peer reader;
-	size_t seen = 0;
-
-	feed_open(&feed, run);
-	run->count = feed.count;
-	peer_open(&reader, run, run->bridge);
-	request_subscribe(&reader, run->stream, SETUP_TAG);
-	peer_await(&reader, SETUP_TAG);
-	run->began = clock_ns();
-	while (seen < run->count) {
-		struct pollfd fds[2] = { { reader.fd, POLLIN, 0 }, { feed.peer.fd, POLLIN, 0 } };
-
-		feed_on(&feed, seen);
-		if (poll(fds, 2, 10000) <= 0)
-			die("no event within 10 s");
-		if (fds[1].revents != 0)
-			feed_drain(&feed);
-		if (fds[0].revents != 0)
-			seen = take_events(run, &reader, &feed, seen);
-	}
-	run->ended = clock_ns();
-	peer_close(&reader);
-	feed_close(&feed);
-}
-
-/* Group ---------------------------------------------------------------------------------------- */
-
-/* Fills the stream and makes the group that begins with its first event. */
-static void prepare_group(struct run *run)
-{
-	struct feed feed = { .events = 0 };
-
-	feed_open(&feed, run);
-	run->count = feed.count;
-	for (size_t done = 0; done < run->count; done += BATCH) {
-		request_write(&feed.peer, &feed.template, (uint32_t)(done / BATCH));
-		peer_await(&feed.peer, (uint32_t)(done / BATCH));
-	}
-	request_create_group(&feed.peer, run->stream, SETUP_TAG);
-	peer_await(&feed.peer, SETUP_TAG);
-	feed_close(&feed);
-}
-
-void bench_group(struct run *run)
-{
-	static struct guid ids[ID_MOST];
-	struct peer reader;
-	size_t seen = 0;
-
-	prepare_group(run);
-	peer_open(&reader, run, run->bridge);
-	run->began = clock_ns();
-	/* Acks go with the id of the request that connected, which is 0. */
-	request_connect_group(&reader, run->stream, run->in_flight, 0);
-	peer_await(&reader, 0);
-	while (seen < run->count) {
-		struct arrived a;
-		size_t count = 0;
-
-		while ((a = peer_next(&reader, true)).kind == ARRIVAL_EVENT && count < ID_MOST)
-			ids[count++] = a.id;
-		seen += count;
-		request_ack(&reader, run->stream, ids, count);
-		peer_send(&reader);
-		if (seen < run->count)
-			peer_receive(&reader);
-	}
-	run->ended = clock_ns();
-	peer_close(&reader);
+	run_end(run);
+	run->done = run->idle;
 }
