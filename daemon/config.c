@@ -59,14 +59,15 @@ static void mistake(struct loading *l, const char *name, const char *other, cons
 
 /* The password ---------------------------------------------------------------------------------- */
 
-/* Returns the path of the file named NAME; the caller frees it. */
-static char *password_path(const char *name)
+/* Returns the path of the file named NAME, one that systemd may have put among the credentials; the
+ * caller frees it. */
+static char *credential_path(const char *name)
 {
 	const char *directory = getenv("CREDENTIALS_DIRECTORY");
 	size_t size;
 	char *path;
 
-	if (name[0] == '/' || directory == NULL)
+	if (name[0] == '/' || name[0] == '\0' || directory == NULL)
 		return mem_text(name);
 	size = strlen(directory) + strlen(name) + 2;
 	path = mem_new(size);
@@ -124,7 +125,7 @@ static void take_password(struct loading *l, const char *path, char *text, size_
 static void read_password(struct loading *l)
 {
 	char text[PASSWORD_FILE_MOST];
-	char *path = password_path(l->config->store.password_file);
+	char *path = credential_path(l->config->store.password_file);
 	ssize_t len = read_file(path, text, sizeof(text));
 
 	if (len < 0)
@@ -133,6 +134,38 @@ static void read_password(struct loading *l)
 		take_password(l, path, text, (size_t)len);
 	mem_wipe(text, sizeof(text));
 	free(path);
+}
+
+/* TLS ------------------------------------------------------------------------------------------- */
+
+struct tls_context *config_tls(const struct config *c, char fault[TLS_FAULT])
+{
+	char *ca = credential_path(c->store.tls_ca);
+	char *certificate = credential_path(c->store.tls_certificate);
+	char *key = credential_path(c->store.tls_key);
+	struct tls_files files = { .ca = ca, .certificate = certificate, .key = key };
+	struct tls_context *context = NULL;
+
+	fault[0] = '\0';
+	if (c->store.tls == TLS_REQUIRE)
+		context = tls_client_context(&files, c->store.tls_verify, fault);
+	free(ca);
+	free(certificate);
+	free(key);
+	return context;
+}
+
+/* The files are read once more when they are used; here it is told what is wrong with them. */
+static void check_tls(struct loading *l)
+{
+	const struct config *c = l->config;
+	char fault[TLS_FAULT];
+
+	if (*c->store.tls_key != '\0' && *c->store.tls_certificate == '\0')
+		mistake(l, "tls_key", "tls_certificate", "tls_key without tls_certificate");
+	tls_context_free(config_tls(c, fault));
+	if (fault[0] != '\0')
+		mistake(l, "tls", NULL, "tls: %s", fault);
 }
 
 /* The whole ------------------------------------------------------------------------------------- */
@@ -197,6 +230,7 @@ bool config_load(struct config *c, const char *path, void (*complain)(void *arg,
 	l.good = path == NULL || settings_read(config_table, c, path, l.lines, complain, arg);
 	check_orders(&l);
 	check_store(&l);
+	check_tls(&l);
 	free(l.lines);
 	if (!l.good)
 		config_free(c);

@@ -11,6 +11,9 @@
 #include <stdio.h>
 
 #include "base/settings.h"
+#include "base/tls.h"
+
+enum tls_use { TLS_OFF, TLS_REQUIRE };
 
 /* Texts are never NULL. Durations are milliseconds, sizes bytes. */
 struct config {
@@ -20,6 +23,12 @@ struct config {
 		char *password; /* also what was read from password_file */
 		char *password_file;
 		char *connection_name;
+		int64_t tls; /* enum tls_use */
+		char *tls_ca;
+		char *tls_server_name;
+		char *tls_certificate;
+		char *tls_key;
+		bool tls_verify;
 		int64_t connect_timeout;
 		int64_t heartbeat_interval;
 		int64_t heartbeat_timeout;
@@ -76,6 +85,12 @@ void config_print(const struct config *c, FILE *to);
 
 /* Prints the file conf/esbridged.conf: every setting explained, none set. */
 void config_print_sample(FILE *to);
+
+/*
+ * What C says of TLS, as a context, its files read now. NULL where TLS is off, with "" in FAULT,
+ * and where something is wrong, with the setting and what is wrong with it in FAULT.
+ */
+struct tls_context *config_tls(const struct config *c, char fault[TLS_FAULT]);
 
 /* The level for log_setup(), an enum log_level. */
 int config_log_level(const struct config *c);

@@ -6,6 +6,9 @@
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, KIB = 1024, MIB = 1024 * KIB };
 
+/* In the order of enum tls_use. */
+static const char *const tls_uses[] = { "off", "require", NULL };
+
 /* In the order of enum log_level, from LOG_ERROR on. */
 static const char *const log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 
@@ -29,6 +32,28 @@ const struct setting config_table[] = {
 	{ "store", "connection_name", SETTING_TEXT, AT(store.connection_name), "esbridge", 1, 127,
 	  NULL, false,
 	  "The name by which EventStoreDB lists this connection, on servers that list names." },
+	{ "store", "tls", SETTING_CHOICE, AT(store.tls), "off", 0, 0, tls_uses, true,
+	  "Whether connections to the server are made with TLS (1.2 or 1.3), as servers from 20.10 on "
+	  "want it unless they are told otherwise. A change of this and of the other settings of TLS, "
+	  "and of the files they name, counts from the next connection on." },
+	{ "store", "tls_ca", SETTING_TEXT, AT(store.tls_ca), "", 0, 180, NULL, true,
+	  "A file of the certificates, in PEM, of those authorities that are trusted. Empty: those "
+	  "that the system trusts. As with password_file, a relative name of this and of the next "
+	  "files is looked for in $CREDENTIALS_DIRECTORY." },
+	{ "store", "tls_server_name", SETTING_TEXT, AT(store.tls_server_name), "", 0, 180, NULL,
+	  true,
+	  "The name or address that the certificate of the server must be for. Empty: the host that "
+	  "is connected to." },
+	{ "store", "tls_certificate", SETTING_TEXT, AT(store.tls_certificate), "", 0, 180, NULL,
+	  true,
+	  "A file with the daemon's own certificate, in PEM, for servers that ask for one, and behind "
+	  "it those that lead to the authority." },
+	{ "store", "tls_key", SETTING_TEXT, AT(store.tls_key), "", 0, 180, NULL, true,
+	  "A file with the key of that certificate, in PEM, without a passphrase. Empty: it stands "
+	  "in the file of the certificate." },
+	{ "store", "tls_verify", SETTING_BOOL, AT(store.tls_verify), "yes", 0, 0, NULL, true,
+	  "Whether the certificate of the server is checked. Without that anybody between the daemon "
+	  "and the server can read and change everything; the log says so at each start." },
 	{ "store", "connect_timeout", SETTING_DURATION, AT(store.connect_timeout), "2s", 100,
 	  5 * MINUTE, NULL, false,
 	  "How long each address of the server, and each step of the handshake, may take." },

@@ -59,6 +59,25 @@ static void fill_store(struct daemon *d, struct store_settings *s)
 	s->bytes_most = (size_t)c->limits.memory;
 }
 
+/* From the next connection on. Where the files are wrong, which was not so a moment ago, all stays
+ * as it is. */
+static void apply_tls(struct daemon *d)
+{
+	const struct config *c = d->config;
+	char fault[TLS_FAULT];
+	struct tls_context *context = config_tls(c, fault);
+
+	if (fault[0] != '\0') {
+		log_write(LOG_ERROR, "the settings of TLS stay as they were reason=%s",
+			  log_text(fault, strlen(fault)));
+		return;
+	}
+	if (c->store.tls == TLS_REQUIRE && !c->store.tls_verify)
+		log_write(LOG_WARNING, "certificates are not checked: anybody between here and the "
+				       "store can read and change everything (tls_verify = no)");
+	connection_set_tls(d->bridge.store->connection, context, c->store.tls_server_name);
+}
+
 /* What can change while the daemon runs. */
 static void apply(struct daemon *d)
 {
@@ -84,6 +103,7 @@ static void apply(struct daemon *d)
 	if (d->bridge.store != NULL) {
 		d->bridge.store->settings.operations_most = (uint32_t)c->store.queue;
 		d->bridge.store->settings.bytes_most = (size_t)c->limits.memory;
+		apply_tls(d);
 	}
 }
 
@@ -260,6 +280,7 @@ static int start(struct daemon *d)
 	}
 	fill_store(d, &store);
 	d->bridge.store = store_new(d->loop, &store, on_gave_up, on_store_changed, d);
+	apply_tls(d);
 	mem_wipe(&store, sizeof(store));
 	return EX_OK;
 }

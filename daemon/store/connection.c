@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tls.h"
 #include "store/command.h"
 #include "store/wire_write.h"
 
@@ -23,7 +24,7 @@ enum {
 	KEEP_IN = 64 * 1024,    /* memory kept while nothing is under way */
 	KEEP_OUT = 64 * 1024,
 	ENDPOINT_TEXT = 280,
-	ERROR_TEXT = 160,
+	ERROR_TEXT = 300,
 };
 
 struct connection {
@@ -48,6 +49,10 @@ struct connection {
 	struct evutil_addrinfo *addresses;
 	struct evutil_addrinfo *address; /* the one in use */
 
+	struct tls_context *tls_context; /* NULL: connections are plain */
+	char *tls_name;                  /* what the certificate must be for; "": the host */
+	struct tls *tls;                 /* of the connection in hand, or NULL */
+
 	int fd;           /* -1: none */
 	unsigned sockets; /* counts the sockets closed: tells whether the one in hand is still there
 			   */
@@ -62,7 +67,8 @@ struct connection {
 	bool beat_asked; /* a heartbeat was sent and its answer is awaited */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
-	uint64_t beat_in; /* bytes_in and bytes_out at the last beat */
+	uint64_t socket_in; /* bytes_in when the connection was made */
+	uint64_t beat_in;   /* bytes_in and bytes_out at the last beat */
 	uint64_t beat_out;
 };
 
@@ -71,6 +77,7 @@ static const char *const state_names[] = {
 	[CONNECTION_WAITING] = "waiting",
 	[CONNECTION_RESOLVING] = "resolving",
 	[CONNECTION_CONNECTING] = "connecting",
+	[CONNECTION_SECURING] = "securing",
 	[CONNECTION_AUTHENTICATING] = "authenticating",
 	[CONNECTION_IDENTIFYING] = "identifying",
 	[CONNECTION_READY] = "ready",
@@ -109,6 +116,8 @@ static void close_socket(struct connection *c)
 		c->resolving = NULL;
 	}
 	if (c->fd >= 0) {
+		tls_free(c->tls);
+		c->tls = NULL;
 		event_free(c->readable);
 		event_free(c->writable);
 		c->readable = c->writable = NULL;
@@ -341,6 +350,19 @@ static void on_package(struct connection *c, const struct package *p)
 		handshake_package(c, p);
 }
 
+static void secure(struct connection *c);
+static void write_out(struct connection *c);
+
+/* After a read: what OpenSSL has taken from the kernel already raises no event, and a write may
+ * have waited for what was read. */
+static void look_after_tls(struct connection *c)
+{
+	if (tls_has_more(c->tls))
+		event_active(c->readable, EV_READ, 0);
+	if (tls_write_wants_read(c->tls))
+		connection_flush(c);
+}
+
 /* Handles all whole frames. Returns the bytes that the next one still lacks, where that is known.
  */
 static size_t take_frames(struct connection *c)
@@ -372,27 +394,65 @@ static size_t take_frames(struct connection *c)
 	}
 }
 
+static ssize_t read_in(struct connection *c)
+{
+	return c->tls == NULL ? buffer_read_fd(&c->in, c->fd, READ_MOST)
+			      : tls_read(c->tls, &c->in, READ_MOST);
+}
+
+/* A server with TLS answers a plain package with an alert: a record of type 21, version 3.x. */
+static bool is_tls_alert(const struct connection *c)
+{
+	const uint8_t *at = buffer_at(&c->in);
+
+	return c->tls == NULL && c->state != CONNECTION_READY && buffer_len(&c->in) >= 3 &&
+	       at[0] == 21 && at[1] == 3 && at[2] <= 4;
+}
+
+static void lose_at_end(struct connection *c)
+{
+	bool mute = c->state != CONNECTION_READY && c->bytes_in == c->socket_in;
+
+	lose(c, mute && c->tls == NULL
+			? "closed_by_store without a word: it may want TLS (store.tls = require)"
+			: "closed_by_store");
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct connection *c = arg;
-	ssize_t n = buffer_read_fd(&c->in, fd, READ_MOST);
 	unsigned sockets = c->sockets;
 	size_t lacks;
+	ssize_t n;
 
+	(void)fd;
 	(void)what;
+	if (c->state == CONNECTION_SECURING) {
+		secure(c);
+		return;
+	}
+	n = read_in(c);
 	if (n < 0) {
 		if (errno != EAGAIN)
 			lose_for_errno(c, "read");
+		else if (c->tls != NULL && tls_read_wants_write(c->tls))
+			event_add(c->writable, NULL);
 		return;
 	}
 	if (n == 0) {
-		lose(c, "closed_by_store");
+		lose_at_end(c);
 		return;
 	}
 	c->bytes_in += (uint64_t)n;
+	if (is_tls_alert(c)) {
+		lose(c, "the server speaks TLS, and store.tls is off");
+		return;
+	}
 	lacks = take_frames(c);
 	if (c->sockets != sockets)
 		return;
+	if (c->tls != NULL)
+		look_after_tls(c);
 	/* The whole of a large frame gets its room at once, not by doubling. */
 	if (lacks > READ_MOST && buffer_room(&c->in, lacks) == NULL)
 		lose(c, "out_of_memory");
@@ -406,7 +466,7 @@ static void write_out(struct connection *c)
 {
 	ssize_t n;
 
-	if (c->fd < 0 || c->state <= CONNECTION_CONNECTING)
+	if (c->fd < 0 || c->state <= CONNECTION_SECURING)
 		return;
 	if (c->out.failed) {
 		lose(c, "out_of_memory");
@@ -414,17 +474,17 @@ static void write_out(struct connection *c)
 	}
 	if (buffer_len(&c->out) == 0)
 		return;
-	n = buffer_write_fd(&c->out, c->fd);
+	n = c->tls == NULL ? buffer_write_fd(&c->out, c->fd) : tls_write(c->tls, &c->out);
 	if (n < 0 && errno != EAGAIN) {
 		lose_for_errno(c, "write");
 		return;
 	}
 	if (n > 0)
 		c->bytes_out += (uint64_t)n;
-	if (buffer_len(&c->out) > 0)
-		event_add(c->writable, NULL);
-	else
+	if (buffer_len(&c->out) == 0)
 		buffer_shrink(&c->out, KEEP_OUT);
+	else if (c->tls == NULL || !tls_write_wants_read(c->tls))
+		event_add(c->writable, NULL);
 }
 
 static void on_flush(void *arg)
@@ -447,17 +507,60 @@ void connection_flush(struct connection *c)
 
 /* Connecting ------------------------------------------------------------------------------------ */
 
-static void connected(struct connection *c)
+/* Packages can go to and fro. */
+static void established(struct connection *c)
 {
-	int on = 1;
-
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->beat_in = c->bytes_in;
 	c->beat_out = c->bytes_out;
 	c->beat_asked = false;
 	loop_set_deadline(c->loop, &c->beat, c->settings.heartbeat_interval);
-	event_add(c->readable, NULL);
 	authenticate(c);
+}
+
+/* Goes on with the handshake of TLS. */
+static void secure(struct connection *c)
+{
+	char fault[TLS_FAULT];
+	char text[ERROR_TEXT];
+
+	switch (tls_handshake(c->tls, fault)) {
+	case TLS_DONE:
+		log_write(LOG_INFO, "TLS with the store endpoint=%s version=%s cipher=%s",
+			  c->endpoint, tls_version(c->tls), tls_cipher(c->tls));
+		look_after_tls(c);
+		established(c);
+		break;
+	case TLS_WANTS_WRITE:
+		event_add(c->writable, NULL);
+		break;
+	case TLS_WANTS_READ:
+		break;
+	case TLS_FAILED:
+		snprintf(text, sizeof(text), "tls: %s", fault);
+		lose(c, text);
+		break;
+	}
+}
+
+static void connected(struct connection *c)
+{
+	const char *name = c->tls_name != NULL && c->tls_name[0] != '\0' ? c->tls_name : host_of(c);
+	int on = 1;
+
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->socket_in = c->bytes_in;
+	event_add(c->readable, NULL);
+	if (c->tls_context == NULL) {
+		established(c);
+		return;
+	}
+	c->tls = tls_connect(c->tls_context, c->fd, name);
+	if (c->tls == NULL) {
+		lose(c, "tls: this name cannot be verified, or there is no memory");
+		return;
+	}
+	begin_step(c, CONNECTION_SECURING);
+	secure(c);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -467,7 +570,13 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	socklen_t len = sizeof(error);
 
 	(void)what;
+	if (c->state == CONNECTION_SECURING) {
+		secure(c);
+		return;
+	}
 	if (c->state != CONNECTION_CONNECTING) {
+		if (c->tls != NULL && tls_read_wants_write(c->tls))
+			event_active(c->readable, EV_READ, 0);
 		write_out(c);
 		return;
 	}
@@ -570,6 +679,15 @@ static void attempt(struct connection *c)
 	resolve(c);
 }
 
+/* What is said of a step that took too long. */
+static const char *const step_timeouts[] = {
+	[CONNECTION_RESOLVING] = "resolve_timeout",
+	[CONNECTION_CONNECTING] = "connect_timeout",
+	[CONNECTION_SECURING] = "tls: no answer to the handshake in time: it may be no TLS server",
+	[CONNECTION_AUTHENTICATING] = "handshake_timeout",
+	[CONNECTION_IDENTIFYING] = "handshake_timeout",
+};
+
 /* The end of a step, or of the wait between two attempts. */
 static void on_step(void *arg)
 {
@@ -578,9 +696,7 @@ static void on_step(void *arg)
 	if (c->state == CONNECTION_WAITING)
 		attempt(c);
 	else
-		lose(c, c->state == CONNECTION_RESOLVING    ? "resolve_timeout"
-			: c->state == CONNECTION_CONNECTING ? "connect_timeout"
-							    : "handshake_timeout");
+		lose(c, step_timeouts[c->state]);
 }
 
 void connection_redirect(struct connection *c, const char *host, uint16_t port)
@@ -621,6 +737,8 @@ void connection_free(struct connection *c)
 	if (c->dns != NULL)
 		evdns_base_free(c->dns, 0);
 	free(c->redirect_host);
+	tls_context_free(c->tls_context);
+	free(c->tls_name);
 	mem_wipe(&c->settings.credentials, sizeof(c->settings.credentials));
 	free(c);
 }
@@ -634,13 +752,29 @@ void connection_stop(struct connection *c)
 {
 	bool was_ready = c->state == CONNECTION_READY;
 
-	if (was_ready)
+	if (was_ready) {
 		write_out(c);
+		if (c->tls != NULL)
+			tls_close(c->tls);
+	}
 	close_socket(c);
 	free_addresses(c);
 	set_state(c, CONNECTION_OFF);
 	if (was_ready)
 		c->events->lost(c->arg, "shutting_down");
+}
+
+void connection_set_tls(struct connection *c, struct tls_context *context, const char *name)
+{
+	tls_context_free(c->tls_context);
+	free(c->tls_name);
+	c->tls_context = context;
+	c->tls_name = mem_text(name);
+}
+
+bool connection_is_secure(const struct connection *c)
+{
+	return c->tls != NULL;
 }
 
 bool connection_is_ready(const struct connection *c)
@@ -654,6 +788,7 @@ void connection_look(struct connection *c, struct connection_view *view)
 		.state = state_names[c->state],
 		.endpoint = c->endpoint,
 		.last_error = c->last_error,
+		.tls = c->tls == NULL || c->state <= CONNECTION_SECURING ? "" : tls_version(c->tls),
 		.since_ms = loop_now(c->loop) - c->state_since,
 		.attempts = c->attempts,
 		.connects = c->connects,

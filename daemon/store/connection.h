@@ -1,7 +1,7 @@
 /*
- * The TCP connection to the store, kept up for as long as the process lives: resolve, connect,
- * authenticate, identify; heartbeats both ways; frames in and out; and after a loss all of it
- * again, later and later.
+ * The TCP connection to the store, kept up for as long as the process lives: resolve, connect, TLS
+ * where it is wanted, authenticate, identify; heartbeats both ways; frames in and out; and after a
+ * loss all of it again, later and later.
  *
  * What is said over the connection is not its business: whole packages go up, bytes go down.
  */
@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/loop.h"
+#include "base/tls.h"
 #include "store/frame.h"
 #include "store/loss.h"
 
@@ -36,6 +37,7 @@ enum connection_state {
 	CONNECTION_WAITING, /* for the next attempt */
 	CONNECTION_RESOLVING,
 	CONNECTION_CONNECTING,
+	CONNECTION_SECURING, /* the handshake of TLS */
 	CONNECTION_AUTHENTICATING,
 	CONNECTION_IDENTIFYING,
 	CONNECTION_READY,
@@ -59,6 +61,7 @@ struct connection_view {
 	const char *state;
 	const char *endpoint;   /* HOST:PORT as configured or as a node named it */
 	const char *last_error; /* "" where there was none */
+	const char *tls;        /* the version in use; "": none */
 	uint64_t since_ms;      /* how long the state has lasted */
 	uint32_t attempts;      /* since it was last ready */
 	uint64_t connects;      /* times that it became ready */
@@ -76,6 +79,15 @@ struct connection *connection_new(struct loop *loop, const struct connection_set
 
 /* Frees it, closing the socket without a word. Not from inside its own callbacks. */
 void connection_free(struct connection *c);
+
+/*
+ * From the next connection on: TLS by CONTEXT, which is taken over (NULL: none), with a certificate
+ * for NAME, a copy of which is kept ("": for the host that is connected to).
+ */
+void connection_set_tls(struct connection *c, struct tls_context *context, const char *name);
+
+/* True where the connection in hand has TLS. */
+bool connection_is_secure(const struct connection *c);
 
 /* Begins to connect. */
 void connection_start(struct connection *c);

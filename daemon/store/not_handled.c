@@ -6,7 +6,7 @@
 
 /* MasterInfo, LeaderInfo: either 1 and 2 (plain) or 5 and 6 (TLS) are filled from 20.6 on
  * (WIRE 5.6). */
-static void read_leader(struct span bytes, struct not_handled *answer)
+static void read_leader(struct span bytes, bool secure_first, struct not_handled *answer)
 {
 	struct span host[2] = { { NULL, 0 }, { NULL, 0 } };
 	uint64_t port[2] = { 0, 0 };
@@ -22,7 +22,9 @@ static void read_leader(struct span bytes, struct not_handled *answer)
 		else if ((f.number == 2 || f.number == 6) && f.type == WIRE_VARINT)
 			port[secure] = f.value;
 	}
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t n = 0; n < 2; n++) {
+		size_t i = secure_first ? 1 - n : n;
+
 		if (host[i].len == 0 || host[i].len >= sizeof(answer->host) || port[i] == 0 ||
 		    port[i] > 65535)
 			continue;
@@ -34,7 +36,7 @@ static void read_leader(struct span bytes, struct not_handled *answer)
 	}
 }
 
-void not_handled_read(const struct package *package, struct not_handled *answer)
+void not_handled_read(const struct package *package, bool secure_first, struct not_handled *answer)
 {
 	struct span info = { NULL, 0 };
 	struct wire w;
@@ -49,13 +51,13 @@ void not_handled_read(const struct package *package, struct not_handled *answer)
 			info = f.bytes;
 	}
 	if (answer->reason == NOT_LEADER)
-		read_leader(info, answer);
+		read_leader(info, secure_first, answer);
 }
 
 bool not_handled_passes(const struct package *package)
 {
 	struct not_handled answer;
 
-	not_handled_read(package, &answer);
+	not_handled_read(package, false, &answer);
 	return answer.reason >= NOT_READY && answer.reason <= NOT_LEADER;
 }

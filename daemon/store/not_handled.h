@@ -23,9 +23,10 @@ struct not_handled {
 	bool secure; /* host and port are those of TLS */
 };
 
-/* Reads the payload of PACKAGE. An empty one means NOT_READY (22.10 and later leave zeros out); so
+/* Reads the payload of PACKAGE; where it names the leader twice, SECURE_FIRST tells which name is
+ * taken. An empty one means NOT_READY (22.10 and later leave zeros out); so
  * does a broken one. */
-void not_handled_read(const struct package *package, struct not_handled *answer);
+void not_handled_read(const struct package *package, bool secure_first, struct not_handled *answer);
 
 /* True where the same request may be handled later, here or by another node. */
 bool not_handled_passes(const struct package *package);

@@ -155,7 +155,7 @@ void store_not_handled(struct store *store, const struct package *package)
 {
 	struct not_handled answer;
 
-	not_handled_read(package, &answer);
+	not_handled_read(package, connection_is_secure(store->connection), &answer);
 	if (answer.host[0] != '\0') {
 		log_write(
 			LOG_NOTICE,

@@ -44,6 +44,7 @@ void connection_close(struct connection *c)
 	loop_clear_deadline(loop, &c->heartbeat);
 	event_free(c->readable);
 	event_free(c->writable);
+	tls_free(c->tls);
 	close(c->fd);
 	subscriptions_end(c);
 	consumers_end(c);
@@ -52,6 +53,14 @@ void connection_close(struct connection *c)
 }
 
 /* Output --------------------------------------------------------------------------------------- */
+
+/* Reads again; what OpenSSL has taken already raises no event. */
+static void listen_again(struct connection *c)
+{
+	event_add(c->readable, NULL);
+	if (c->tls != NULL && tls_has_more(c->tls))
+		event_active(c->readable, EV_READ, 0);
+}
 
 static void set_paused(struct connection *c, bool paused)
 {
@@ -63,15 +72,18 @@ static void set_paused(struct connection *c, bool paused)
 	if (paused)
 		event_del(c->readable);
 	else
-		event_add(c->readable, NULL);
+		listen_again(c);
 }
 
 /* Writes until all is gone or the socket takes no more. Returns false where the connection is dead.
  */
 static bool write_out(struct connection *c)
 {
-	while (buffer_len(&c->out) > 0 && !c->stalled) {
-		if (buffer_write_fd(&c->out, c->fd) < 0)
+	while (buffer_len(&c->out) > 0 && !c->stalled && !c->securing) {
+		ssize_t n = c->tls == NULL ? buffer_write_fd(&c->out, c->fd)
+					   : tls_write(c->tls, &c->out);
+
+		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK;
 	}
 	buffer_shrink(&c->out, KEEP);
@@ -83,6 +95,8 @@ static void end_sending(struct connection *c)
 {
 	char unread[4096];
 
+	if (c->tls != NULL)
+		tls_close(c->tls);
 	(void)shutdown(c->fd, SHUT_WR);
 	while (read(c->fd, unread, sizeof(unread)) > 0)
 		;
@@ -107,7 +121,7 @@ static void flush(void *arg)
 		connection_close(c);
 		return;
 	}
-	if (c->stalled)
+	if (c->stalled || c->securing)
 		return;
 	if (c->finishing && buffer_len(&c->out) == 0) {
 		finish(c);
@@ -121,11 +135,41 @@ static void flush(void *arg)
 		set_paused(c, false);
 }
 
+/* The handshake of TLS; what was to be said meanwhile goes out after it. */
+static void secure(struct connection *c)
+{
+	char fault[TLS_FAULT];
+
+	switch (tls_handshake(c->tls, fault)) {
+	case TLS_DONE:
+		c->securing = false;
+		if (tls_has_more(c->tls))
+			event_active(c->readable, EV_READ, 0);
+		flush(c);
+		break;
+	case TLS_WANTS_READ:
+		break;
+	case TLS_WANTS_WRITE:
+		event_add(c->writable, NULL);
+		break;
+	case TLS_FAILED:
+		log_write(LOG_INFO, "no TLS with a client fd=%d reason=%s", c->fd,
+			  log_text(fault, strlen(fault)));
+		connection_close(c);
+		break;
+	}
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
+	struct connection *c = arg;
+
 	(void)fd;
 	(void)what;
-	flush(arg);
+	if (c->securing)
+		secure(c);
+	else
+		flush(c);
 }
 
 void connection_close_after_output(struct connection *c)
@@ -267,7 +311,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	n = buffer_read_fd(&c->in, c->fd, READ_AT_ONCE);
+	if (c->securing) {
+		secure(c);
+		return;
+	}
+	n = c->tls == NULL ? buffer_read_fd(&c->in, c->fd, READ_AT_ONCE)
+			   : tls_read(c->tls, &c->in, READ_AT_ONCE);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return;
 	if (n <= 0) {
@@ -275,6 +324,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	c->reads++;
+	if (c->tls != NULL && tls_has_more(c->tls))
+		event_active(c->readable, EV_READ, 0);
 	take_frames(c);
 }
 
@@ -292,7 +343,7 @@ void connection_resume(struct connection *c)
 		return;
 	c->stalled = false;
 	if (!c->paused)
-		event_add(c->readable, NULL);
+		listen_again(c);
 	loop_put_off(c->server->loop, &c->flush);
 	take_frames(c);
 }
@@ -331,6 +382,7 @@ static void abandon(struct connection *c)
 		event_free(c->readable);
 	if (c->writable != NULL)
 		event_free(c->writable);
+	tls_free(c->tls);
 	close(c->fd);
 	free(c);
 }
@@ -350,7 +402,11 @@ void connection_make(struct server *server, int fd)
 	link_init(&c->consumers);
 	job_init(&c->flush, flush, c);
 	deadline_init(&c->heartbeat, on_heartbeat, c);
-	if (!watch(c)) {
+	if (server->tls != NULL) {
+		c->tls = tls_accept(server->tls, fd);
+		c->securing = true;
+	}
+	if ((server->tls != NULL && c->tls == NULL) || !watch(c)) {
 		abandon(c);
 		return;
 	}

@@ -28,6 +28,7 @@ struct connection {
 	struct link consumers;     /* of groups, by their `of_connection` */
 	struct buffer in;
 	struct buffer out;
+	struct tls *tls;        /* NULL: the connection is plain */
 	struct event *readable; /* libevent's */
 	struct event *writable;
 	struct job flush;
@@ -40,6 +41,7 @@ struct connection {
 	const struct user *user; /* where DEFAULT_KNOWN */
 	enum default_user default_user;
 	int fd;
+	bool securing;      /* the handshake of TLS is under way */
 	bool heartbeat_due; /* a request was sent and nothing has come since */
 	bool small_numbers; /* identified as version 0: event numbers have 32 bits */
 	bool confused;      /* identified as a version that is none: nothing works any more */

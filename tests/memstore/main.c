@@ -30,6 +30,8 @@ enum option_code {
 	OPTION_PENDING_LIMIT,
 	OPTION_SPEAK,
 	OPTION_CONTROL,
+	OPTION_TLS_CERT,
+	OPTION_TLS_KEY,
 	OPTION_VERBOSE,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -47,6 +49,8 @@ static const struct option long_options[] = {
 	{ "pending-limit", required_argument, NULL, OPTION_PENDING_LIMIT },
 	{ "speak", required_argument, NULL, OPTION_SPEAK },
 	{ "control", required_argument, NULL, OPTION_CONTROL },
+	{ "tls-cert", required_argument, NULL, OPTION_TLS_CERT },
+	{ "tls-key", required_argument, NULL, OPTION_TLS_KEY },
 	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -69,6 +73,8 @@ static const char help[] =
 	"                            [0; EventStoreDB has 10485760]\n"
 	"  --speak VERSION           the version of EventStoreDB that it speaks as [5.0.11]\n"
 	"  --control PATH            a Unix socket on which faults are asked for\n"
+	"  --tls-cert FILE           speak TLS, with this certificate (PEM)\n"
+	"  --tls-key FILE            its key [in the file of the certificate]\n"
 	"  --verbose                 log connections\n"
 	"  --version                 print the version and exit\n"
 	"  --help                    print this and exit\n";
@@ -137,6 +143,12 @@ static void take_option(struct options *o, int code, const char *value)
 	case OPTION_CONTROL:
 		o->control = value;
 		break;
+	case OPTION_TLS_CERT:
+		o->tls_certificate = value;
+		break;
+	case OPTION_TLS_KEY:
+		o->tls_key = value;
+		break;
 	case OPTION_VERBOSE:
 		o->verbose = true;
 		break;
@@ -165,6 +177,10 @@ static void read_options(struct options *o, int argc, char **argv)
 	};
 	while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		take_option(o, code, optarg);
+	if (o->tls_key != NULL && o->tls_certificate == NULL) {
+		(void)fputs("esbridge-memstore: --tls-key wants --tls-cert\n", stderr);
+		exit(EX_USAGE);
+	}
 	if (optind < argc) {
 		(void)fprintf(stderr,
 			      "esbridge-memstore: \"%s\" is no option, and there are no operands\n",

@@ -202,6 +202,22 @@ static void close_connections(struct server *server)
 		connection_close(CONTAINER(l, struct connection, link));
 }
 
+static bool make_tls(struct server *server)
+{
+	const struct options *o = server->options;
+	struct tls_files files = { .ca = "",
+				   .certificate = o->tls_certificate,
+				   .key = o->tls_key != NULL ? o->tls_key : "" };
+	char fault[TLS_FAULT];
+
+	if (o->tls_certificate == NULL)
+		return true;
+	server->tls = tls_server_context(&files, fault);
+	if (server->tls == NULL)
+		log_write(LOG_ERROR, "no TLS reason=%s", log_text(fault, strlen(fault)));
+	return server->tls != NULL;
+}
+
 bool server_start(struct server *server, struct loop *loop, const struct options *options)
 {
 	*server = (struct server){ .loop = loop, .options = options, .fd = -1 };
@@ -212,7 +228,7 @@ bool server_start(struct server *server, struct loop *loop, const struct options
 	faults_init(&server->faults);
 	deadline_init(&server->group_tick, on_tick, server);
 	deadline_init(&server->opening, on_opening, server);
-	if (!begin_listening(server))
+	if (!make_tls(server) || !begin_listening(server))
 		return false;
 	start_store(server);
 	loop_set_deadline(loop, &server->group_tick, GROUP_TICK);
@@ -239,4 +255,5 @@ void server_stop(struct server *server)
 	faults_clear(&server->faults);
 	free_store(server);
 	batch_free(&server->batch);
+	tls_context_free(server->tls);
 }

@@ -11,6 +11,7 @@
 #include "base/idtable.h"
 #include "base/list.h"
 #include "base/loop.h"
+#include "base/tls.h"
 #include "batch.h"
 #include "fault.h"
 #include "names.h"
@@ -25,6 +26,8 @@ struct options {
 	unsigned heartbeat_interval; /* milliseconds; 0: no heartbeats */
 	unsigned heartbeat_timeout;  /* milliseconds */
 	size_t pending_limit; /* bytes of output that a client may leave waiting; 0: no limit */
+	const char *tls_certificate; /* a file; NULL: connections are plain */
+	const char *tls_key;         /* the same; NULL: it stands in the file of the certificate */
 	bool verbose;
 };
 
@@ -43,6 +46,7 @@ struct server {
 	int fd;        /* -1: it does not listen */
 	unsigned port; /* that it listens on */
 	struct deadline opening;
+	struct tls_context *tls; /* NULL: connections are plain */
 };
 
 /*
