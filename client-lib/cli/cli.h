@@ -48,6 +48,7 @@ struct command {
 	const char *arguments; /* for the help: "STREAM TYPE [DATA|-]" */
 	const char *summary;   /* one line, for the list of commands */
 	const char *help;      /* what it does, lines of at most 79 columns; ends with a LF */
+	const char *notes;     /* what stands below the options, or NULL */
 	int least, most;       /* words that are no options; -1: any number */
 	const struct option_row *options; /* NULL: none of its own */
 	const void *defaults;             /* of the values of the options */

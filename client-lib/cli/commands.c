@@ -5,8 +5,33 @@
 #include "commands.h"
 
 const struct command *const commands[] = {
-	&command_ping, &command_status,   &command_exec, &command_uuid,
-	&command_help, &command_complete, NULL,
+	&command_ping,
+	&command_status,
+	&command_write,
+	&command_read,
+	&command_tail,
+	&command_group_create,
+	&command_group_update,
+	&command_group_delete,
+	&command_group_list_settings,
+	&command_checkpoint_list,
+	&command_checkpoint_get,
+	&command_checkpoint_set,
+	&command_checkpoint_delete,
+	&command_delete,
+	&command_metadata_get,
+	&command_metadata_set,
+	&command_transaction_start,
+	&command_transaction_write,
+	&command_transaction_commit,
+	&command_scavenge,
+	&command_exec,
+	&command_metrics,
+	&command_uuid,
+	&command_bench,
+	&command_help,
+	&command_complete,
+	NULL,
 };
 
 static const char *const colors[] = { "auto", "always", "never", NULL };

@@ -29,7 +29,7 @@ static void offer_options(const struct option_row *rows, const char *word)
 
 static void offer_choices(const struct option_row *row, const char *word)
 {
-	for (int i = 0; row->kind == OPTION_CHOICE && row->choices[i] != NULL; i++) {
+	for (int i = 0; row->choices != NULL && row->choices[i] != NULL; i++) {
 		if (begins(row->choices[i], word))
 			offer(row->choices[i], row->argument);
 	}

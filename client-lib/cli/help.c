@@ -42,6 +42,8 @@ void help_command(const struct command *command)
 		print_options(command->options);
 		putchar('\n');
 	}
+	if (command->notes != NULL)
+		printf("%s\n", command->notes);
 	puts("Options of every command, which 'esbridge --help' explains:\n"
 	     "  -S PATH, --timeout TIME, --user NAME, --password-file FILE, --color WHEN, -q");
 }

@@ -42,7 +42,7 @@ static int fill_request(struct cli *cli)
 {
 	const struct common *common = &cli->common;
 
-	cli->request = (struct esbridge_request){ .size = sizeof(cli->request) };
+	cli->request.size = sizeof(cli->request);
 	cli->request.timeout_ms = (int)common->timeout_ms;
 	if ((common->user == NULL) != (common->password_file == NULL))
 		return fail(EX_USAGE, "--user and --password-file go together");

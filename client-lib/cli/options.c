@@ -87,6 +87,80 @@ static bool set_choice(const struct option_row *row, void *value, const char *te
 	return false;
 }
 
+const char *const version_words[] = { "any", "no_stream", "stream_exists", NULL };
+
+static bool set_version(const struct option_row *row, void *value, const char *text, char *fault,
+			size_t size)
+{
+	static const int64_t versions[] = { ESBRIDGE_ANY, ESBRIDGE_NO_STREAM,
+					    ESBRIDGE_STREAM_EXISTS };
+	char *end;
+	long long number;
+
+	(void)row;
+	for (size_t i = 0; version_words[i] != NULL; i++) {
+		if (strcmp(version_words[i], text) == 0) {
+			*(int64_t *)value = versions[i];
+			return true;
+		}
+	}
+	errno = 0;
+	number = strtoll(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0 || number < 0) {
+		snprintf(fault, size,
+			 "'%s' is no version; it takes any, no_stream, stream_exists or the number "
+			 "of the last event",
+			 text);
+		return false;
+	}
+	*(int64_t *)value = number;
+	return true;
+}
+
+const char *const place_words[] = { "start", "end", NULL };
+
+bool place_read(const char *text, struct place *place)
+{
+	long long first, second;
+	char *end;
+
+	*place = (struct place){ .from = ESBRIDGE_FROM_START };
+	if (strcmp(text, "start") == 0)
+		return true;
+	place->from = ESBRIDGE_FROM_END;
+	if (strcmp(text, "end") == 0)
+		return true;
+	errno = 0;
+	first = strtoll(text, &end, 10);
+	if (end == text || errno != 0 || first < 0)
+		return false;
+	*place = (struct place){ .from = ESBRIDGE_FROM_NUMBER, .number = first };
+	if (*end == '\0')
+		return true;
+	if (*end++ != '/')
+		return false;
+	text = end;
+	second = strtoll(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0 || second < 0)
+		return false;
+	*place = (struct place){ .from = ESBRIDGE_FROM_POSITION, .position = { first, second } };
+	return true;
+}
+
+static bool set_place(const struct option_row *row, void *value, const char *text, char *fault,
+		      size_t size)
+{
+	(void)row;
+	if (place_read(text, value))
+		return true;
+	snprintf(
+		fault, size,
+		"'%s' is no place; it takes start, end, the number of an event, or for all streams "
+		"COMMIT/PREPARE",
+		text);
+	return false;
+}
+
 bool option_set(const struct option_row *row, void *values, const char *text, char *fault,
 		size_t size)
 {
@@ -94,7 +168,8 @@ bool option_set(const struct option_row *row, void *values, const char *text, ch
 				       size_t) = {
 		[OPTION_TEXT] = set_text,       [OPTION_FILE] = set_text,
 		[OPTION_INTEGER] = set_integer, [OPTION_TIME] = set_time,
-		[OPTION_CHOICE] = set_choice,
+		[OPTION_CHOICE] = set_choice,   [OPTION_VERSION] = set_version,
+		[OPTION_PLACE] = set_place,
 	};
 	void *value = (char *)values + row->at;
 

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "esbridge.h"
+
 /* What a row makes of its argument, and the type of the member that takes it. */
 enum option_kind {
 	OPTION_FLAG,    /* bool: has no argument */
@@ -17,6 +19,15 @@ enum option_kind {
 	OPTION_INTEGER, /* int64_t: least to most */
 	OPTION_TIME,    /* int64_t: milliseconds, least to most; "5", "5s", "500ms", "2m", "1h" */
 	OPTION_CHOICE,  /* int: the index of the word in `choices` */
+	OPTION_VERSION, /* int64_t: an expected version, "any", "no_stream", "stream_exists", N */
+	OPTION_PLACE,   /* struct place: "start", "end", a number, COMMIT/PREPARE */
+};
+
+/* A place in a stream or in the log. */
+struct place {
+	enum esbridge_from from;           /* ESBRIDGE_FROM_DEFAULT: not given */
+	int64_t number;                    /* with FROM_NUMBER; */
+	struct esbridge_position position; /* with FROM_POSITION; */
 };
 
 struct option_row {
@@ -26,7 +37,7 @@ struct option_row {
 	size_t at;            /* offset of the member in the structure of the values */
 	const char *argument; /* its name in the help */
 	int64_t least, most;
-	const char *const *choices; /* ends with NULL */
+	const char *const *choices; /* ends with NULL; also words for the shells to complete */
 	const char *text;           /* for the help: what it does, on one line */
 };
 
@@ -53,6 +64,13 @@ int options_read(const struct option_set *sets, size_t count, int argc, char **a
  */
 bool option_set(const struct option_row *row, void *values, const char *text, char *fault,
 		size_t size);
+
+/* The words that OPTION_VERSION and OPTION_PLACE take, for `choices`. */
+extern const char *const version_words[];
+extern const char *const place_words[];
+
+/* Reads a place. Returns false where TEXT is none. */
+bool place_read(const char *text, struct place *place);
 
 /* The row of ROWS that WORD names ("-n", "--count"), or NULL. */
 const struct option_row *option_find(const struct option_row *rows, const char *word);

@@ -1,0 +1,39 @@
+/*
+ * Bodies of requests, and what the commands that send one have in common.
+ */
+#ifndef ESBRIDGE_CLI_BODY_H
+#define ESBRIDGE_CLI_BODY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buffer.h"
+#include "base/json_write.h"
+#include "cli.h"
+
+/* Adds a member: a text, a number. */
+void body_text(struct buffer *body, const char *name, const char *text);
+void body_int(struct buffer *body, const char *name, int64_t number);
+
+/*
+ * Executes MESSAGE with BODY, to which the closing brace is added. Returns 0 with *REPLY for the
+ * caller to free (REPLY may be NULL), or an exit status after a failure, which was told.
+ */
+int body_execute(struct cli *cli, const char *message, struct buffer *body,
+		 struct esbridge_message **reply);
+
+/*
+ * Reads all of FILE, "-" for standard input, into OUT. Returns 0 or an exit status after a failure,
+ * which was told.
+ */
+int read_whole(const char *file, struct buffer *out);
+
+/*
+ * Adds the event in the LEN bytes at LINE, a JSON object as the commands print them, to EVENTS, the
+ * elements of the list `events` of a WriteEvents: what says what is to be written, byte for byte.
+ * Members that say where an event was are left out. Returns true, or false with what is wrong in
+ * FAULT.
+ */
+bool event_from_line(struct buffer *events, const char *line, size_t len, char *fault, size_t size);
+
+#endif
