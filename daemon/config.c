@@ -261,6 +261,18 @@ void config_print_sample(FILE *to)
 	settings_print_sample(config_table, to);
 }
 
+char *config_state_dir(const struct config *c)
+{
+	const char *given = getenv("STATE_DIRECTORY");
+
+	if (c->daemon.state_dir[0] != '\0')
+		return mem_text(c->daemon.state_dir);
+	/* One for each StateDirectory= of the unit, with colons between. */
+	if (given != NULL && given[0] == '/')
+		return mem_text_of(given, strcspn(given, ":"));
+	return mem_text("/var/lib/esbridge");
+}
+
 int config_log_level(const struct config *c)
 {
 	return LOG_ERROR + (int)c->daemon.log_level;

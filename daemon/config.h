@@ -62,6 +62,10 @@ struct config {
 		int64_t drain_timeout;
 		int64_t log_level;  /* 0: LOG_ERROR, and so on; see config_log_level() */
 		int64_t log_prefix; /* enum log_prefix */
+		char *state_dir;    /* "": see config_state_dir() */
+		int64_t checkpoint_delay;
+		int64_t checkpoint_acks;
+		int64_t checkpoint_timeout;
 	} daemon;
 };
 
@@ -91,6 +95,9 @@ void config_print_sample(FILE *to);
  * and where something is wrong, with the setting and what is wrong with it in FAULT.
  */
 struct tls_context *config_tls(const struct config *c, char fault[TLS_FAULT]);
+
+/* The directory for what is kept from run to run. The caller frees it. */
+char *config_state_dir(const struct config *c);
 
 /* The level for log_setup(), an enum log_level. */
 int config_log_level(const struct config *c);

@@ -136,5 +136,20 @@ const struct setting config_table[] = {
 	  true,
 	  "Whether lines of the log begin with their priority, as <6>, for journald, rather than "
 	  "with time and level. auto: where standard error is the journal." },
+	{ "daemon", "state_dir", SETTING_TEXT, AT(daemon.state_dir), "", 0, 180, NULL, false,
+	  "The directory for the file of checkpoints, which is made when the first one is used. Empty: "
+	  "$STATE_DIRECTORY where systemd sets that (StateDirectory=), else /var/lib/esbridge." },
+	{ "daemon", "checkpoint_delay", SETTING_DURATION, AT(daemon.checkpoint_delay), "100ms", 0,
+	  MINUTE, NULL, true,
+	  "How long an acknowledgement may wait until the checkpoint that it moves is stored. 0: not "
+	  "at all." },
+	{ "daemon", "checkpoint_acks", SETTING_INTEGER, AT(daemon.checkpoint_acks), "500", 1,
+	  1000000, NULL, true,
+	  "How many acknowledgements of all clients together may wait so; with these checkpoints are "
+	  "stored at once." },
+	{ "daemon", "checkpoint_timeout", SETTING_DURATION, AT(daemon.checkpoint_timeout), "10s", 0,
+	  HOUR, NULL, true,
+	  "How long subscriptions go on while their checkpoints cannot be stored. They are dropped "
+	  "then, with the reason checkpoint_failed." },
 	{ .name = NULL },
 };

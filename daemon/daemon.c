@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/notify.h"
+#include "bridge/checkpoint.h"
 #include "local/listener.h"
 
 enum { SIGNALS = 3 };
@@ -78,12 +79,22 @@ static void apply_tls(struct daemon *d)
 	connection_set_tls(d->bridge.store->connection, context, c->store.tls_server_name);
 }
 
+static struct checkpoint_settings checkpoint_settings(const struct config *c)
+{
+	return (struct checkpoint_settings){
+		.delay = (uint32_t)c->daemon.checkpoint_delay,
+		.acks = (uint32_t)c->daemon.checkpoint_acks,
+		.timeout = (uint32_t)c->daemon.checkpoint_timeout,
+	};
+}
+
 /* What can change while the daemon runs. */
 static void apply(struct daemon *d)
 {
 	const struct config *c = d->config;
 	struct local_settings *local = &d->local.settings;
 	struct bridge_settings *bridge = &d->bridge.settings;
+	struct checkpoint_settings checkpoints = checkpoint_settings(c);
 
 	log_setup((enum log_level)config_log_level(c), (enum log_prefix)c->daemon.log_prefix);
 	local->line_most = (size_t)c->limits.line;
@@ -99,6 +110,8 @@ static void apply(struct daemon *d)
 	local->operation_timeout = bridge->operation_timeout = (uint32_t)c->store.operation_timeout;
 	bridge->require_master = c->store.require_master;
 	bridge->read_only = c->daemon.read_only;
+	if (d->bridge.checkpoints != NULL)
+		checkpoints_set(d->bridge.checkpoints, &checkpoints);
 	d->local.doc.depth = local->depth;
 	if (d->bridge.store != NULL) {
 		d->bridge.store->settings.operations_most = (uint32_t)c->store.queue;
@@ -236,6 +249,7 @@ static void watch_signals(struct daemon *d)
 	static const int numbers[SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file over its limit fails its write, and that is told */
 	for (size_t i = 0; i < SIGNALS; i++) {
 		d->signals[i] = evsignal_new(loop_base(d->loop), numbers[i], on_signal, d);
 		if (d->signals[i] == NULL || event_add(d->signals[i], NULL) != 0) {
@@ -243,6 +257,15 @@ static void watch_signals(struct daemon *d)
 			exit(EX_OSERR);
 		}
 	}
+}
+
+static void make_checkpoints(struct daemon *d)
+{
+	struct checkpoint_settings settings = checkpoint_settings(d->config);
+	char *directory = config_state_dir(d->config);
+
+	d->bridge.checkpoints = checkpoints_new(d->loop, directory, &settings);
+	free(directory);
 }
 
 /* Returns EX_OK, or what to exit with. */
@@ -278,6 +301,7 @@ static int start(struct daemon *d)
 		log_write(LOG_ERROR, "%s", fault);
 		return EX_UNAVAILABLE;
 	}
+	make_checkpoints(d);
 	fill_store(d, &store);
 	d->bridge.store = store_new(d->loop, &store, on_gave_up, on_store_changed, d);
 	apply_tls(d);
@@ -295,6 +319,8 @@ static void tidy(struct daemon *d)
 		client_close(CONTAINER(l, struct client, link), CLIENT_SHUTTING_DOWN);
 	if (d->bridge.store != NULL)
 		store_free(d->bridge.store);
+	if (d->bridge.checkpoints != NULL)
+		checkpoints_free(d->bridge.checkpoints);
 	bridge_free(&d->bridge);
 	json_doc_free(&d->local.doc);
 	for (size_t i = 0; i < SIGNALS; i++)

@@ -4,11 +4,15 @@
 
 #include "base/mem.h"
 
+/* The place of nothing: no number and no position is as low. */
+static const struct place nowhere = { INT64_MIN, 0 };
+
 void outstanding_init(struct outstanding *o)
 {
 	*o = (struct outstanding){ .count = 0 };
 	link_init(&o->order);
 	link_init(&o->spare);
+	o->last = nowhere;
 }
 
 static void free_list(struct link *list)
@@ -84,12 +88,27 @@ void outstanding_add(struct outstanding *o, const struct guid *id, struct place 
 	struct delivery *d = append(o, id, now_us);
 
 	d->place = place;
+	d->before = o->last;
+	o->last = place;
 	if (first == NULL) {
 		idtable_insert(&o->table, &d->node);
 	} else {
 		first->last->twin = d;
 		first->last = d;
 	}
+}
+
+void outstanding_begin(struct outstanding *o, struct place place)
+{
+	o->last = place;
+}
+
+bool outstanding_done(const struct outstanding *o, struct place *place)
+{
+	const struct delivery *first = outstanding_first(o);
+
+	*place = first == NULL ? o->last : first->before;
+	return place_compare(*place, nowhere) != 0;
 }
 
 void outstanding_remove(struct outstanding *o, struct delivery *d)

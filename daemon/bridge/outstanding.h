@@ -16,6 +16,7 @@ struct delivery {
 	struct link link;
 	struct place place;    /* where it was read; not used for groups */
 	uint64_t since_us;     /* when it was pushed, of loop_now_us() */
+	struct place before;   /*   and where the one delivered before it was */
 	struct delivery *twin; /* the next one delivered with the same id, or NULL */
 	struct delivery *last; /* of the one in the table: the last of its twins, or itself */
 };
@@ -25,6 +26,7 @@ struct outstanding {
 	struct link order; /* of delivery, the oldest first */
 	struct link spare; /* deliveries to be used again */
 	uint32_t count;
+	struct place last; /* where the last one that was delivered was read */
 };
 
 void outstanding_init(struct outstanding *o);
@@ -42,6 +44,15 @@ void outstanding_move(struct outstanding *o, const struct guid *id, uint64_t now
  */
 void outstanding_add(struct outstanding *o, const struct guid *id, struct place place,
 		     uint64_t now_us);
+
+/* Counts all up to PLACE as delivered and acknowledged, before anything is delivered. */
+void outstanding_begin(struct outstanding *o, struct place place);
+
+/*
+ * Sets *PLACE to the last one up to which all that was read is acknowledged, in whatever order that
+ * was done. False where there is none yet.
+ */
+bool outstanding_done(const struct outstanding *o, struct place *place);
 
 /* The oldest delivery of ID, or NULL. Lives until it is removed. */
 struct delivery *outstanding_find(const struct outstanding *o, const struct guid *id);

@@ -132,6 +132,7 @@ static void reader_end(struct reader *r)
 
 	kind_of(r)->end(r);
 	loop_clear_deadline(loop, &r->time);
+	reader_checkpoint_release(r);
 	list_remove(&r->link);
 	s->subscription_count--;
 	loop_park(loop, r, reader_free);
@@ -182,12 +183,19 @@ void reader_left(struct reader *r)
 	struct session *s = r->session;
 	struct buffer *out = request_out(&r->leaving);
 
-	answer_ok(out, &r->leaving.id);
-	json_key(out, "sub");
-	json_text(out, r->name);
-	answer_end(out);
-	request_end(&r->leaving);
 	r->is_leaving = false;
+	if (reader_checkpoint_release(r)) {
+		answer_ok(out, &r->leaving.id);
+		json_key(out, "sub");
+		json_text(out, r->name);
+		answer_end(out);
+		request_end(&r->leaving);
+	} else {
+		request_fail(
+			&r->leaving, ERROR_FAIL, OUTCOME_NOT_SAID,
+			"subscription '%s' has ended, but its checkpoint is not stored yet: %s",
+			r->name, checkpoints_fault(s->bridge->checkpoints));
+	}
 	reader_end(r);
 	s->events->eased(s);
 }
@@ -216,6 +224,7 @@ void reader_accepted(struct reader *r, bool numbered, int64_t last)
 		json_key(out, "last_event_number");
 		json_int(out, last);
 	}
+	reader_checkpoint_tell(r, out);
 	answer_end(out);
 	r->is_subscribing = false;
 	request_end(&r->subscribing);
@@ -293,6 +302,7 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 void reader_subscribe(struct session *s, const struct request_id *id,
 		      const struct subscribe_arguments *a)
 {
+	struct checkpoint_refusal refusal;
 	struct reader *r;
 
 	if (a->name != NULL && reader_find(s, a->name) != NULL) {
@@ -307,6 +317,11 @@ void reader_subscribe(struct session *s, const struct request_id *id,
 		return;
 	}
 	r = reader_new(s, a);
+	if (a->checkpoint != NULL && !reader_checkpoint_hold(r, a, &refusal)) {
+		session_refuse(s, id, refusal.code, OUTCOME_NOT_SAID, "%s", refusal.text);
+		reader_free(r);
+		return;
+	}
 	list_append(&s->subscriptions, &r->link);
 	s->subscription_count++;
 	request_begin(&r->subscribing, s, id);
@@ -460,11 +475,8 @@ static void add_last(const struct reader *r, struct buffer *out)
 		json_int(out, r->last.commit);
 		return;
 	}
-	buffer_add_text(out, ",\"last_position\":{\"commit\":");
-	json_int(out, r->last.commit);
-	buffer_add_text(out, ",\"prepare\":");
-	json_int(out, r->last.prepare);
-	buffer_add_byte(out, '}');
+	json_key(out, "last_position");
+	place_to_json(r->last, true, out);
 }
 
 void reader_list(const struct session *s, struct buffer *out)
@@ -490,6 +502,7 @@ void reader_list(const struct session *s, struct buffer *out)
 		add_number(out, "retried", r->retried);
 		add_number(out, "lag", lag(r));
 		add_last(r, out);
+		reader_checkpoint_list(r, out);
 		buffer_add_byte(out, '}');
 	}
 	buffer_add_byte(out, ']');

@@ -25,8 +25,9 @@ struct subscribe_arguments {
 	const char *stream; /* "" for all streams */
 	const char *group;  /* of a persistent one */
 	int32_t window; /* most events delivered and not acknowledged; 0: none are expected to be */
-	bool from_end;  /* of a catch-up: */
-	struct place from; /*   the first event wanted, unless from_end */
+	const char *checkpoint; /* of a catch-up: the name of its checkpoint, or NULL */
+	bool from_end;          /*   begins at the end */
+	struct place from;      /*   the first event wanted, unless from_end */
 	int32_t read_batch;
 	bool require_master;
 	struct span filter; /* as the store takes it; empty: none */

@@ -95,6 +95,7 @@ static void send_acks(struct ack_run *run)
 	r->acked += a->negative ? 0 : run->count;
 	r->retried += a->negative && a->action == NACK_RETRY ? run->count : 0;
 	if (r->mode != READER_PERSISTENT) {
+		reader_checkpoint_move(r, run->count);
 		catchup_pump(&r->catchup);
 	} else if (a->negative) {
 		group_flush(r);

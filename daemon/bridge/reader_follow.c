@@ -99,6 +99,7 @@ static void on_redelivered(struct catchup *c, const struct resolved_event *event
 		return;
 	if (event == NULL) {
 		outstanding_remove(&r->outstanding, outstanding_find(&r->outstanding, &d->node.id));
+		reader_checkpoint_move(r, 1);
 		return;
 	}
 	d->since_us = loop_now_us(r->session->bridge->loop);
@@ -109,27 +110,23 @@ static void on_begun(struct catchup *c, int64_t last)
 {
 	struct reader *r = reader_of(c);
 
-	reader_accepted(r, r->stream[0] != '\0', last);
+	if (reader_checkpoint_begun(r, last))
+		reader_accepted(r, r->stream[0] != '\0', last);
 }
 
 static void on_caught_up(struct catchup *c, int64_t last, struct place position)
 {
 	struct reader *r = reader_of(c);
+	bool one_stream = r->stream[0] != '\0';
 	struct buffer *out;
 
-	if (r->mode == READER_LIVE)
+	if (r->mode == READER_LIVE ||
+	    !reader_checkpoint_caught_up(r, one_stream ? (struct place){ last, 0 } : position))
 		return;
 	out = reader_push(r, "caught_up");
-	if (r->stream[0] != '\0') {
-		json_key(out, "last_event_number");
-		json_int(out, last);
-	} else {
-		buffer_add_text(out, ",\"position\":{\"commit\":");
-		json_int(out, position.commit);
-		buffer_add_text(out, ",\"prepare\":");
-		json_int(out, position.prepare);
-		buffer_add_byte(out, '}');
-	}
+	json_key(out, one_stream ? "last_event_number" : "position");
+	place_to_json(one_stream ? (struct place){ last, 0 } : position, !one_stream, out);
+	reader_checkpoint_tell_end(r, out);
 	reader_push_end(r);
 }
 
@@ -231,6 +228,10 @@ void follow_begin(struct reader *r, const struct subscribe_arguments *a)
 	/* Who asks for no window wants what is new; who does must not lose any. */
 	c->follows = r->mode == READER_LIVE && r->window == 0;
 	c->next = a->from;
+	if (r->resumed.set) {
+		c->from_end = false;
+		catchup_begin_after(c, r->resumed.place);
+	}
 	c->batch = a->read_batch;
 	c->require_master = a->require_master;
 	c->timeout_ms = r->session->bridge->settings.operation_timeout;

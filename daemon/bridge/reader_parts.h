@@ -1,12 +1,13 @@
 /*
  * What the parts of the reader share: its life in reader.c, groups in reader_group.c, live and
- * catch-up subscriptions in reader_follow.c, acknowledgements in reader_ack.c. For these files
- * alone.
+ * catch-up subscriptions in reader_follow.c, acknowledgements in reader_ack.c, checkpoints in
+ * reader_checkpoint.c. For these files alone.
  */
 #ifndef ESBRIDGE_BRIDGE_READER_PARTS_H
 #define ESBRIDGE_BRIDGE_READER_PARTS_H
 
 #include "base/json_write.h"
+#include "bridge/checkpoint_ops.h"
 #include "bridge/outstanding.h"
 #include "bridge/reader.h"
 #include "store/catchup.h"
@@ -36,8 +37,11 @@ struct reader {
 	struct buffer group_id;           /*   what acks carry: stream::group, as confirmed */
 	struct buffer acks;               /*   ids acknowledged in this turn of the loop */
 	struct job flush;
-	struct catchup catchup; /* any other */
-	struct buffer filter;   /*   its filter as the store takes it; empty: none */
+	struct catchup catchup;         /* any other */
+	struct buffer filter;           /*   its filter as the store takes it; empty: none */
+	struct checkpoint *checkpoint;  /*   held, or NULL */
+	struct checkpoint_mark resumed; /*   where that stood at first */
+	bool beyond_end;                /*   the store ends before that */
 
 	struct outstanding outstanding;
 	uint64_t delivered;
@@ -89,6 +93,26 @@ void group_end(struct reader *r);
 void follow_begin(struct reader *r, const struct subscribe_arguments *a);
 bool follow_leave(struct reader *r);
 void follow_end(struct reader *r);
+
+/* Holds the checkpoint that A names. False with the reason in REFUSAL. */
+bool reader_checkpoint_hold(struct reader *r, const struct subscribe_arguments *a,
+			    struct checkpoint_refusal *refusal);
+
+/* Gives it up, if there is one. False where the position could not be stored. */
+bool reader_checkpoint_release(struct reader *r);
+
+/* ACKS more deliveries are done. */
+void reader_checkpoint_move(struct reader *r, uint32_t acks);
+
+/* The store has accepted R, and the stream ends with event LAST; R has caught up with END. False
+ * where the checkpoint cannot be stored, and R was dropped for that. */
+bool reader_checkpoint_begun(struct reader *r, int64_t last);
+bool reader_checkpoint_caught_up(struct reader *r, struct place end);
+
+/* Adds what concerns the checkpoint to the answer of `subscribe`, to `caught_up`, to `status`. */
+void reader_checkpoint_tell(const struct reader *r, struct buffer *out);
+void reader_checkpoint_tell_end(const struct reader *r, struct buffer *out);
+void reader_checkpoint_list(const struct reader *r, struct buffer *out);
 
 /* A word for `status`. */
 const char *group_state(const struct reader *r);

@@ -39,10 +39,13 @@ struct rendering {
 
 enum { RENDERINGS = 3 }; /* one for each enum payload_mode */
 
+struct checkpoints;
+
 /* What all sessions share. */
 struct bridge {
 	struct loop *loop;
 	struct store *store;
+	struct checkpoints *checkpoints;
 	struct bridge_settings settings;
 	uint32_t requests; /* begun and not ended, of clients that are gone too */
 	uint64_t executed; /* executes taken up since the start */

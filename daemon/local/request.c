@@ -45,6 +45,10 @@ const struct member_row member_rows[MEMBER_COUNT] = {
 	[M_UP_TO] = { "up_to", T_UUID, "the ack_id of an event" },
 	[M_ACTION] = { "action", T_TEXT, "\"park\", \"retry\", \"skip\", \"stop\" or \"unknown\"" },
 	[M_REASON] = { "reason", T_TEXT, "a string" },
+	[M_CHECKPOINT] = { "checkpoint", T_TEXT, "a string of 1 to 200 bytes without NUL" },
+	[M_NAME] = { "name", T_TEXT, "a string of 1 to 200 bytes without NUL" },
+	[M_POSITION] = { "position", T_ANY,
+			 "an event number from -1 on, or for all streams {\"commit\",\"prepare\"}" },
 };
 
 struct op {
@@ -168,6 +172,7 @@ static const struct op ops[] = {
 	{ "unsubscribe", BIT(M_SUB) | BIT(M_TIMEOUT_MS), BIT(M_SUB), take_unsubscribe },
 	{ "ping", BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS), 0, take_ping },
 	{ "status", BIT(M_ALL), 0, take_status },
+	{ "checkpoint", BIT(M_ACTION) | BIT(M_NAME) | BIT(M_POSITION), 0, take_checkpoint },
 	{ "hello", BIT(M_CLIENT), 0, take_hello },
 	{ "metrics", 0, 0, take_metrics },
 };
@@ -312,7 +317,7 @@ static const struct op *find_op(struct line *l)
 	t = line_token(l, M_OP);
 	line_refuse(l, ERROR_UNKNOWN_OP,
 		    "there is no op %.*s; there are hello, ping, status, metrics, execute, "
-		    "subscribe, unsubscribe, ack, nack",
+		    "subscribe, unsubscribe, ack, nack, checkpoint",
 		    t->len > 64 ? 64 : (int)t->len, l->doc->text + t->at);
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #include "base/json_walk.h"
 #include "bridge/message_to_json.h"
 #include "local/client.h"
+#include "store/live.h"
 
 /*
  * The members of all requests, by name. A request is first sorted into them, then the op says which
@@ -41,6 +42,9 @@ enum member {
 	M_UP_TO,
 	M_ACTION,
 	M_REASON,
+	M_CHECKPOINT,
+	M_NAME,
+	M_POSITION,
 	MEMBER_COUNT,
 };
 
@@ -112,17 +116,23 @@ bool line_payload_mode(struct line *l, enum payload_mode *mode);
  * refused, where they do not suit. The caller wipes WHO. */
 bool line_credentials(struct line *l, struct credentials *who, const struct credentials **chosen);
 
+/* Reads token OBJECT as a position of the log of all streams. False where it is none. */
+bool line_position(const struct line *l, uint32_t object, struct place *place);
+
 /* The ops of request_subscribe.c; each answers the line. OF_MODES: the members of `subscribe` that
  * only some modes take. */
 enum {
 	OF_MODES = BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) | BIT(M_FROM) |
 		   BIT(M_READ_BATCH) | BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) |
-		   BIT(M_GROUP) | BIT(M_IN_FLIGHT)
+		   BIT(M_GROUP) | BIT(M_IN_FLIGHT) | BIT(M_CHECKPOINT)
 };
 
 void take_subscribe(struct line *l);
 void take_unsubscribe(struct line *l);
 void take_ack(struct line *l);
 void take_nack(struct line *l);
+
+/* Of request_checkpoint.c. */
+void take_checkpoint(struct line *l);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bridge/checkpoint.h"
 #include "bridge/execute.h"
 #include "bridge/reader.h"
 
@@ -10,6 +11,7 @@ enum {
 	IN_FLIGHT_MOST = 10000,
 	WINDOW_MOST = 100000,
 	READ_BATCH_MOST = 4096,
+	CHECKPOINT_WINDOW = 500, /* where a checkpoint is given and no window */
 };
 
 /* Which members go with which mode. */
@@ -22,7 +24,8 @@ static const struct mode_row modes[] = {
 	[READER_LIVE] = { "live", BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) },
 	[READER_CATCHUP] = { "catchup", BIT(M_RESOLVE_LINK_TOS) | BIT(M_WINDOW) | BIT(M_FILTER) |
 						BIT(M_FROM) | BIT(M_READ_BATCH) |
-						BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) },
+						BIT(M_REQUIRE_MASTER) | BIT(M_REQUIRE_LEADER) |
+						BIT(M_CHECKPOINT) },
 	[READER_PERSISTENT] = { "persistent", BIT(M_GROUP) | BIT(M_IN_FLIGHT) },
 };
 
@@ -30,9 +33,9 @@ static const struct mode_row modes[] = {
 static bool subscribe_mode(struct line *l, enum reader_mode *mode)
 {
 	static const char *const words[] = { "live", "catchup", "persistent", NULL };
-	int i = line_given(l, M_GROUP)  ? READER_PERSISTENT
-		: line_given(l, M_FROM) ? READER_CATCHUP
-					: READER_LIVE;
+	int i = line_given(l, M_GROUP)                                 ? READER_PERSISTENT
+		: line_given(l, M_FROM) || line_given(l, M_CHECKPOINT) ? READER_CATCHUP
+								       : READER_LIVE;
 
 	if (line_given(l, M_MODE))
 		i = line_word(l, M_MODE, words);
@@ -54,29 +57,6 @@ static bool subscribe_mode(struct line *l, enum reader_mode *mode)
 	return true;
 }
 
-/* A position of the log of all streams. */
-static bool position(struct line *l, uint32_t object, struct place *place)
-{
-	const struct json_doc *doc = l->doc;
-	uint32_t end = doc->tokens[object].next;
-	bool commit = false, prepare = false;
-
-	if (doc->tokens[object].kind != JSON_OBJECT)
-		return false;
-	for (uint32_t i = object + 1; i < end; i = doc->tokens[i + 1].next) {
-		bool *seen = json_string_is(doc, i, "commit", 6)    ? &commit
-			     : json_string_is(doc, i, "prepare", 7) ? &prepare
-								    : NULL;
-		int64_t *value = seen == &commit ? &place->commit : &place->prepare;
-
-		if (seen == NULL || *seen || doc->tokens[i + 1].kind != JSON_NUMBER ||
-		    !json_int64_get(doc, i + 1, value) || *value < 0)
-			return false;
-		*seen = true;
-	}
-	return commit && prepare;
-}
-
 static bool from(struct line *l, struct subscribe_arguments *a)
 {
 	uint32_t t = l->value[M_FROM];
@@ -89,7 +69,7 @@ static bool from(struct line *l, struct subscribe_arguments *a)
 	if (a->from_end)
 		return true;
 	if (a->stream[0] == '\0')
-		return position(l, t, &a->from) || line_refuse_member(l, M_FROM);
+		return line_position(l, t, &a->from) || line_refuse_member(l, M_FROM);
 	if (line_token(l, M_FROM)->kind != JSON_NUMBER || !json_int64_get(l->doc, t, &number) ||
 	    number < 0 || number == INT64_MAX)
 		return line_refuse_member(l, M_FROM);
@@ -120,11 +100,18 @@ static bool filter(struct line *l, struct subscribe_arguments *a)
 static bool numbers(struct line *l, struct subscribe_arguments *a)
 {
 	int64_t window = 0, batch = 0;
+	int64_t standard = a->checkpoint != NULL ? CHECKPOINT_WINDOW : 0;
 
 	if (a->mode == READER_PERSISTENT
 		    ? !line_integer(l, M_IN_FLIGHT, 10, 1, IN_FLIGHT_MOST, &window)
-		    : !line_integer(l, M_WINDOW, 0, 0, WINDOW_MOST, &window))
+		    : !line_integer(l, M_WINDOW, standard, 0, WINDOW_MOST, &window))
 		return false;
+	if (a->checkpoint != NULL && window == 0) {
+		line_refuse(l, ERROR_BAD_REQUEST,
+			    "window must be at least 1 with a checkpoint, which keeps what is "
+			    "acknowledged");
+		return false;
+	}
 	if (!line_integer(l, M_READ_BATCH, 500, 1, READ_BATCH_MOST, &batch))
 		return false;
 	if (line_given(l, M_REQUIRE_MASTER) && line_given(l, M_REQUIRE_LEADER)) {
@@ -145,14 +132,24 @@ static bool numbers(struct line *l, struct subscribe_arguments *a)
 	return true;
 }
 
+static bool checkpoint(struct line *l, struct subscribe_arguments *a)
+{
+	if (!line_given(l, M_CHECKPOINT))
+		return true;
+	if (!line_kept_text(l, M_CHECKPOINT, 1, &a->checkpoint))
+		return false;
+	return strlen(a->checkpoint) <= CHECKPOINT_NAME_MOST || line_refuse_member(l, M_CHECKPOINT);
+}
+
 /* Everything but the credentials. NAME is where the name of the subscription goes. */
 static bool subscribe_arguments(struct line *l, struct subscribe_arguments *a,
 				char name[NAME_MOST + 1])
 {
 	if (!subscribe_mode(l, &a->mode) || !line_kept_text(l, M_STREAM, 0, &a->stream) ||
 	    (line_given(l, M_GROUP) && !line_kept_text(l, M_GROUP, 1, &a->group)) ||
-	    (line_given(l, M_SUB) && !line_text(l, M_SUB, name, 1, NAME_MOST)) || !numbers(l, a) ||
-	    !line_payload_mode(l, &a->payload) || !line_timeout(l, &a->timeout_ms))
+	    (line_given(l, M_SUB) && !line_text(l, M_SUB, name, 1, NAME_MOST)) ||
+	    !checkpoint(l, a) || !numbers(l, a) || !line_payload_mode(l, &a->payload) ||
+	    !line_timeout(l, &a->timeout_ms))
 		return false;
 	a->name = line_given(l, M_SUB) ? name : NULL;
 	if (strcmp(a->stream, "$all") == 0)

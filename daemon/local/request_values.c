@@ -159,3 +159,25 @@ bool line_credentials(struct line *l, struct credentials *who, const struct cred
 	*chosen = who;
 	return true;
 }
+
+bool line_position(const struct line *l, uint32_t object, struct place *place)
+{
+	const struct json_doc *doc = l->doc;
+	uint32_t end = doc->tokens[object].next;
+	bool commit = false, prepare = false;
+
+	if (doc->tokens[object].kind != JSON_OBJECT)
+		return false;
+	for (uint32_t i = object + 1; i < end; i = doc->tokens[i + 1].next) {
+		bool *seen = json_string_is(doc, i, "commit", 6)    ? &commit
+			     : json_string_is(doc, i, "prepare", 7) ? &prepare
+								    : NULL;
+		int64_t *value = seen == &commit ? &place->commit : &place->prepare;
+
+		if (seen == NULL || *seen || doc->tokens[i + 1].kind != JSON_NUMBER ||
+		    !json_int64_get(doc, i + 1, value) || *value < 0)
+			return false;
+		*seen = true;
+	}
+	return commit && prepare;
+}

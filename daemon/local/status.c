@@ -1,6 +1,7 @@
 #include "local/status.h"
 
 #include "base/json_write.h"
+#include "bridge/checkpoint_ops.h"
 #include "bridge/message.h"
 #include "bridge/reader.h"
 
@@ -32,7 +33,7 @@ void answer_hello(struct client *c, const struct request_id *id)
 	add_number(out, "subscriptions", settings->subscriptions_most);
 	buffer_add_text(
 		out,
-		"},\"features\":[\"live\",\"catchup\",\"window\",\"filter\",\"persistent\",\"metrics\"],\"messages\":[");
+		"},\"features\":[\"live\",\"catchup\",\"window\",\"filter\",\"persistent\",\"checkpoint\",\"metrics\"],\"messages\":[");
 	for (const struct message *m = message_table; m->name != NULL; m++) {
 		json_comma(out);
 		json_text(out, m->name);
@@ -104,6 +105,7 @@ void answer_status(struct client *c, const struct request_id *id)
 	json_key(out, "read_only");
 	json_bool(out, local->bridge->settings.read_only);
 	add_store(out, local->bridge->store);
+	checkpoints_to_json(local->bridge->checkpoints, out);
 	json_key(out, "client");
 	add_client(out, c);
 	answer_end(out);

@@ -510,12 +510,19 @@ static void on_read_ended(struct operation *op, enum operation_end how,
 
 /* Live events come ------------------------------------------------------------------------------ */
 
+void catchup_begin_after(struct catchup *c, struct place last)
+{
+	c->next = of_one_stream(c)  ? (struct place){ last.commit + 1, 0 }
+		  : last.commit < 0 ? (struct place){ 0, 0 }
+				    : last;
+	c->seen = !of_one_stream(c); /* what stands at that very position of the log is old */
+	c->last = last;
+}
+
 /* The next event wanted is the one after LAST, the newest there is. */
 static void start_after(struct catchup *c, struct place last)
 {
-	c->next = of_one_stream(c) ? (struct place){ last.commit + 1, 0 } : last;
-	c->seen = !of_one_stream(c); /* what stands at that very position of the log is old */
-	c->last = last;
+	catchup_begin_after(c, last);
 	be_live(c);
 }
 
@@ -553,6 +560,7 @@ static void on_begun(struct live_listener *l, struct place last)
 {
 	struct catchup *c = CONTAINER(l, struct catchup, listener);
 
+	c->live_from = last.commit;
 	if (!c->begun) {
 		begin_at(c, last);
 	} else if (c->follows && c->told_lost) {
@@ -691,6 +699,7 @@ void catchup_start(struct catchup *c, struct store *store)
 	c->listener.events = &live_events;
 	c->read.ended = on_read_ended;
 	c->noted.commit = -1;
+	c->live_from = -1;
 	c->batch_now = c->batch;
 	operation_init(&c->read, store);
 	deadline_init(&c->retry, on_retry, c);

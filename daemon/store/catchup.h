@@ -96,6 +96,8 @@ struct catchup {
 			     */
 	bool seen;          /* an event was given: */
 	struct place last;  /*   its place */
+	int64_t live_from;  /* the commit position, or the number, of the newest event when the
+			       live subscription was confirmed last; -1: none, or not yet */
 	struct place noted; /* of the newest live event that was let pass; commit -1: none */
 	uint32_t passed;    /* how many were */
 	int32_t batch_now;  /* smaller than `batch` after a page was too large for a frame */
@@ -105,6 +107,10 @@ struct catchup {
 	struct deadline retry;
 	struct job give; /* to give what is left of a page */
 };
+
+/* In place of setting `next`, before catchup_start(): what is wanted is what comes after LAST, and
+ * all where its commit is -1. */
+void catchup_begin_after(struct catchup *c, struct place last);
 
 void catchup_start(struct catchup *c, struct store *store);
 
