@@ -60,9 +60,11 @@ struct config {
 	struct {
 		bool read_only;
 		int64_t drain_timeout;
-		int64_t log_level;  /* 0: LOG_ERROR, and so on; see config_log_level() */
-		int64_t log_prefix; /* enum log_prefix */
-		char *state_dir;    /* "": see config_state_dir() */
+		int64_t log_level;      /* 0: LOG_ERROR, and so on; see config_log_level() */
+		int64_t log_prefix;     /* enum log_prefix */
+		int64_t log_format;     /* enum log_format */
+		int64_t slow_operation; /* 0: none is */
+		char *state_dir;        /* "": see config_state_dir() */
 		int64_t checkpoint_delay;
 		int64_t checkpoint_acks;
 		int64_t checkpoint_timeout;

@@ -15,6 +15,9 @@ static const char *const log_levels[] = { "error", "warning", "notice", "info", 
 /* In the order of enum log_prefix. */
 static const char *const log_prefixes[] = { "auto", "always", "never", NULL };
 
+/* In the order of enum log_format. */
+static const char *const log_formats[] = { "text", "json", NULL };
+
 const struct setting config_table[] = {
 	{ "store", "server", SETTING_ENDPOINT, AT(store.server), "127.0.0.1:1113", 3, 261, NULL,
 	  false,
@@ -136,6 +139,14 @@ const struct setting config_table[] = {
 	  true,
 	  "Whether lines of the log begin with their priority, as <6>, for journald, rather than "
 	  "with time and level. auto: where standard error is the journal." },
+	{ "daemon", "log_format", SETTING_CHOICE, AT(daemon.log_format), "text", 0, 0, log_formats,
+	  true,
+	  "Whether a line of the log is text with key=value behind it, or a JSON object with the same "
+	  "keys." },
+	{ "daemon", "slow_operation", SETTING_DURATION, AT(daemon.slow_operation), "0", 0, HOUR,
+	  NULL, true,
+	  "A request to the store that takes this long, from its line to its reply, gets a line in the "
+	  "log. 0: none does." },
 	{ "daemon", "state_dir", SETTING_TEXT, AT(daemon.state_dir), "", 0, 180, NULL, false,
 	  "The directory for the file of checkpoints, which is made when the first one is used. Empty: "
 	  "$STATE_DIRECTORY where systemd sets that (StateDirectory=), else /var/lib/esbridge." },

@@ -96,7 +96,8 @@ static void apply(struct daemon *d)
 	struct bridge_settings *bridge = &d->bridge.settings;
 	struct checkpoint_settings checkpoints = checkpoint_settings(c);
 
-	log_setup((enum log_level)config_log_level(c), (enum log_prefix)c->daemon.log_prefix);
+	log_setup((enum log_level)config_log_level(c), (enum log_prefix)c->daemon.log_prefix,
+		  (enum log_format)c->daemon.log_format);
 	local->line_most = (size_t)c->limits.line;
 	local->depth = bridge->depth = (unsigned)c->limits.depth;
 	local->in_flight_most = (uint32_t)c->limits.in_flight;
@@ -110,6 +111,7 @@ static void apply(struct daemon *d)
 	local->operation_timeout = bridge->operation_timeout = (uint32_t)c->store.operation_timeout;
 	bridge->require_master = c->store.require_master;
 	bridge->read_only = c->daemon.read_only;
+	bridge->slow_operation = (uint32_t)c->daemon.slow_operation;
 	if (d->bridge.checkpoints != NULL)
 		checkpoints_set(d->bridge.checkpoints, &checkpoints);
 	d->local.doc.depth = local->depth;
@@ -130,9 +132,9 @@ static void tell_change(void *arg, const struct setting *row, bool taken)
 {
 	(void)arg;
 	if (taken)
-		log_write(LOG_NOTICE, "setting changed name=%s.%s", row->section, row->name);
+		log_write(LOG_NOTICE, "setting changed setting=%s.%s", row->section, row->name);
 	else
-		log_write(LOG_WARNING, "setting takes effect after a restart only name=%s.%s",
+		log_write(LOG_WARNING, "setting takes effect after a restart only setting=%s.%s",
 			  row->section, row->name);
 }
 

@@ -1,9 +1,26 @@
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "daemon.h"
 #include "options.h"
+
+/*
+ * Makes sure that standard input, output and error are open: else a connection would get the number
+ * of one of them, and with it the lines of the log.
+ */
+static void keep_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
 
 int main(int argc, char **argv)
 {
@@ -11,6 +28,7 @@ int main(int argc, char **argv)
 	struct config config;
 	int status;
 
+	keep_standard_descriptors();
 	options_read(&options, argc, argv);
 	if (options.action == ACTION_END)
 		return options.status;

@@ -39,8 +39,7 @@ static void add_quotient(struct buffer *out, uint64_t value, uint32_t divisor)
 	add(out, "%" PRIu64, value / divisor);
 	if (rest > 0)
 		buffer_add_byte(out, '.');
-	while (rest > 0) {
-		divisor /= 10;
+	for (divisor /= 10; rest > 0 && divisor > 0; divisor /= 10) {
 		buffer_add_byte(out, (uint8_t)('0' + rest / divisor));
 		rest %= divisor;
 	}

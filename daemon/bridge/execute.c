@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/json_write.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "bridge/json_to_message.h"
 #include "store/command.h"
@@ -43,22 +44,6 @@ static enum outcome outcome_of(const struct execute *e, bool doubt)
 	if (!changes_store(e))
 		return OUTCOME_NOT_SAID;
 	return doubt ? OUTCOME_UNKNOWN : OUTCOME_NONE;
-}
-
-/* Counts E, which is about to be answered. */
-static void measure(const struct execute *e)
-{
-	struct bridge *bridge = e->request.bridge;
-	size_t which = e->message == NULL ? MESSAGE_COUNT : (size_t)(e->message - message_table);
-
-	histogram_add(&bridge->counters.operations[which], loop_now_us(bridge->loop) - e->taken_us);
-}
-
-static void fail(struct execute *e, enum error_code code, bool doubt, const char *text)
-{
-	measure(e);
-	request_fail(&e->request, code, outcome_of(e, doubt), "%s", text);
-	execute_free(e);
 }
 
 /* Answers of the store -------------------------------------------------------------------------- */
@@ -158,6 +143,45 @@ static void describe(const struct execute *e, char text[SUBJECT_TEXT])
 		snprintf(text, SUBJECT_TEXT, "the request");
 }
 
+/* The stream that E is about, for the log: " stream=NAME"; "" where there is none. */
+static void stream_of(const struct execute *e, char text[SUBJECT_TEXT])
+{
+	uint32_t field =
+		e->message == NULL ? 0 : field_number(e->message->request, "event_stream_id");
+	struct span stream = { NULL, 0 };
+
+	text[0] = '\0';
+	if (field == 0)
+		return;
+	stream = text_in(request_payload(e), field);
+	snprintf(text, SUBJECT_TEXT, " stream=%s", log_text((const char *)stream.at, stream.len));
+}
+
+/* Counts E, which has been answered as OUTCOME says: "ok" or the name of an error. */
+static void measure(const struct execute *e, const char *outcome)
+{
+	struct bridge *bridge = e->request.bridge;
+	size_t which = e->message == NULL ? MESSAGE_COUNT : (size_t)(e->message - message_table);
+	uint64_t took = loop_now_us(bridge->loop) - e->taken_us;
+	char stream[SUBJECT_TEXT];
+
+	histogram_add(&bridge->counters.operations[which], took);
+	if (bridge->settings.slow_operation == 0 ||
+	    took < (uint64_t)bridge->settings.slow_operation * 1000)
+		return;
+	stream_of(e, stream);
+	log_write(LOG_NOTICE, "slow operation client=%u message=%s%s duration_ms=%llu outcome=%s",
+		  e->request.client, e->message == NULL ? "ping" : e->message->name, stream,
+		  (unsigned long long)took / 1000, outcome);
+}
+
+static void fail(struct execute *e, enum error_code code, bool doubt, const char *text)
+{
+	measure(e, error_name(code));
+	request_fail(&e->request, code, outcome_of(e, doubt), "%s", text);
+	execute_free(e);
+}
+
 static void wrong_version(const struct execute *e, struct span answer, const char *subject,
 			  char message[SUBJECT_TEXT * 2])
 {
@@ -224,8 +248,9 @@ static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *
 	answer_end(out);
 }
 
-/* Writes the answer as a success, and takes it back where it turns out to be none. */
-static void answer_message(struct execute *e, const struct package *package)
+/* Writes the answer as a success, and takes it back where it turns out to be none. Returns "ok" or
+ * the name of the error. */
+static const char *answer_message(struct execute *e, const struct package *package)
 {
 	struct buffer *out = request_out(&e->request);
 	size_t before = buffer_len(out);
@@ -245,20 +270,21 @@ static void answer_message(struct execute *e, const struct package *package)
 	if (well && code == NULL) {
 		add_event_ids(e, out);
 		answer_end(out);
-		return;
+		return "ok";
 	}
 	buffer_cut(out, buffer_len(out) - before);
 	if (well) {
 		answer_refusal(e, response, answer, error_of_name(code));
-		return;
+		return code;
 	}
 	answer_error(out, &e->request.id, ERROR_PROTOCOL_ERROR, outcome_of(e, true),
 		     "the store answered %s with bytes that are no %s", e->message->name,
 		     response->short_name);
 	answer_end(out);
+	return error_name(ERROR_PROTOCOL_ERROR);
 }
 
-static void answer_pong(struct execute *e)
+static const char *answer_pong(struct execute *e)
 {
 	struct buffer *out = request_out(&e->request);
 
@@ -266,6 +292,7 @@ static void answer_pong(struct execute *e)
 	buffer_add_text(out, "\"pong\":true,\"rtt_us\":");
 	json_uint(out, loop_clock_us() - e->began_us);
 	answer_end(out);
+	return "ok";
 }
 
 /*
@@ -287,18 +314,16 @@ static void ask_again(struct request *r)
 
 static void answered(struct execute *e, const struct package *package)
 {
+	const char *outcome = "client_gone";
+
 	if (e->message != NULL && e->message->kind == MESSAGE_READ &&
 	    request_out(&e->request) != NULL && session_is_full(e->request.session)) {
 		request_hold(&e->request, ask_again);
 		return;
 	}
-	measure(e);
-	if (request_out(&e->request) != NULL) {
-		if (e->message == NULL)
-			answer_pong(e);
-		else
-			answer_message(e, package);
-	}
+	if (request_out(&e->request) != NULL)
+		outcome = e->message == NULL ? answer_pong(e) : answer_message(e, package);
+	measure(e, outcome);
 	request_end(&e->request);
 	execute_free(e);
 }

@@ -70,6 +70,7 @@ void request_begin(struct request *r, struct session *s, const struct request_id
 	r->bridge = s->bridge;
 	r->session = s;
 	r->id = *id;
+	r->client = s->number;
 	link_init(&r->link);
 	link_init(&r->held);
 	list_append(&s->requests, &r->link);

@@ -24,6 +24,7 @@ struct bridge_settings {
 	unsigned depth;              /* of JSON, in and out */
 	size_t output_pause;         /* unread bytes at which subscriptions wait for the client */
 	size_t output_cap;           /* and at which it gets nothing large any more */
+	uint32_t slow_operation;     /* milliseconds; 0: none is */
 	bool require_master;
 	bool read_only;
 };
@@ -115,6 +116,7 @@ struct request {
 	struct link held;                 /* on the session's list of that name, or on none */
 	void (*again)(struct request *r); /* for a request that is held */
 	struct request_id id;
+	unsigned client; /* its number in the log, also when it is gone */
 };
 
 void request_begin(struct request *r, struct session *s, const struct request_id *id);

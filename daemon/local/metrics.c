@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/json_write.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "bridge/reader.h"
 #include "local/client.h"
@@ -14,6 +15,7 @@
 /* All of them, as they are told. */
 struct numbers {
 	struct local_counters counters;
+	struct log_counters log;
 	uint64_t build;
 	uint64_t started_ms;
 	uint64_t clients;
@@ -28,6 +30,11 @@ struct numbers {
 static const char *version_word(size_t i)
 {
 	return i == 0 ? PACKAGE_VERSION : NULL;
+}
+
+static const char *level_word(size_t i)
+{
+	return LOG_ERROR + i < LOG_LEVELS ? log_level_name((enum log_level)(LOG_ERROR + i)) : NULL;
 }
 
 static const char *refusal_word(size_t i)
@@ -82,6 +89,10 @@ static const struct metric table[] = {
 	  NULL, "Bytes received from clients." },
 	{ "esbridge_clients_sent_bytes_total", METRIC_COUNTER, AT(counters.bytes_out), 0, NULL,
 	  NULL, "Bytes sent to clients." },
+	{ "esbridge_log_lines_total", METRIC_COUNTER, AT(log.lines[LOG_ERROR]), 0, "level",
+	  level_word, "Lines of the log that were written, by level." },
+	{ "esbridge_log_lines_lost_total", METRIC_COUNTER, AT(log.lost), 0, NULL, NULL,
+	  "Lines of the log that standard error did not take." },
 	{ "process_cpu_seconds_total", METRIC_COUNTER, AT(cpu_us), 1000000, NULL, NULL,
 	  "Processor time that the daemon has used." },
 	{ "process_resident_memory_bytes", METRIC_GAUGE, AT(resident), 0, NULL, NULL,
@@ -119,6 +130,7 @@ void local_metrics(const struct local *local, struct buffer *out)
 	struct reader_totals totals = { .lag = { 0 } };
 	struct numbers n = {
 		.counters = local->counters,
+		.log = *log_counters(),
 		.build = 1,
 		.started_ms = (uint64_t)local->started_wall_ms,
 		.clients = local->client_count,

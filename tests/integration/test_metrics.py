@@ -11,7 +11,7 @@ from harness import CODES, World, equal, main, test, true, until
 ADMIN = {"store": {"username": "admin", "password": "changeit"}}
 
 # What moves with every look, or with time.
-RESTLESS = re.compile(r"process_|esbridge_clients_(lines|received_bytes|sent_bytes|unread)|esbridge_store_\w+_bytes|\w+_seconds_(bucket|sum)")
+RESTLESS = re.compile(r"process_|esbridge_log_|esbridge_clients_(lines|received_bytes|sent_bytes|unread)|esbridge_store_\w+_bytes|\w+_seconds_(bucket|sum)")
 
 SERIES = re.compile(r'([a-z_]+)(?:\{([a-z]+)="([^"{}]*)"\})? (\d+(?:\.\d+)?)\Z')
 BUCKET = re.compile(r'([a-z_]+_bucket)\{(?:([a-z]+)="([^"]*)",)?le="([^"]+)"\} (\d+)\Z')
@@ -227,6 +227,16 @@ def _(world):
     grown("clients_sent_bytes_total", len(reply.raw))
     true(look["esbridge_store_sent_bytes_total", None] - before["esbridge_store_sent_bytes_total", None] > 10000, "bytes to the store")
     true(look["esbridge_store_received_bytes_total", None] > before["esbridge_store_received_bytes_total", None], "bytes from the store")
+
+
+@test("lines of the log, by level")
+def _(world):
+    client, watch = world.client(), Watch(world)
+    before = watch.get("esbridge_log_lines_total", "info")
+    client.ok("hello", client="one")
+    client.ok("hello", client="two")
+    equal(watch.get("esbridge_log_lines_total", "info"), before + 2, "lines")
+    equal(watch.get("esbridge_log_lines_lost_total"), 0, "lost lines")
 
 
 @test("a live subscription: pushes, and the age of each event")

@@ -254,7 +254,7 @@ int main(int argc, char **argv)
 	int status;
 
 	read_options(&options, argc, argv);
-	log_setup(options.verbose ? LOG_DEBUG : LOG_INFO, LOG_PREFIX_AUTO);
+	log_setup(options.verbose ? LOG_DEBUG : LOG_INFO, LOG_PREFIX_AUTO, LOG_FORMAT_TEXT);
 	(void)signal(SIGPIPE, SIG_IGN);
 	loop = loop_new();
 	if (!server_start(&server, loop, &options))

@@ -1,10 +1,13 @@
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/log_json.h"
 #include "suites.h"
 
 /* Standard error goes to a file while a test looks at it. */
@@ -37,7 +40,7 @@ static const char *capture_end(struct capture *c)
 	close(c->kept);
 	unlink(c->name);
 	free(c->name);
-	log_setup(LOG_INFO, LOG_PREFIX_AUTO);
+	log_setup(LOG_INFO, LOG_PREFIX_AUTO, LOG_FORMAT_TEXT);
 	return c->text;
 }
 
@@ -49,7 +52,7 @@ START_TEST(has_a_time_outside_of_the_journal)
 
 	unsetenv("JOURNAL_STREAM");
 	capture_begin(&c);
-	log_setup(LOG_INFO, LOG_PREFIX_AUTO);
+	log_setup(LOG_INFO, LOG_PREFIX_AUTO, LOG_FORMAT_TEXT);
 	log_write(LOG_WARNING, "client gone id=%d", 7);
 	text = capture_end(&c);
 	sscanf(text, "%*4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3dZ %n", &n);
@@ -68,10 +71,10 @@ START_TEST(knows_the_journal)
 	fstat(STDERR_FILENO, &st);
 	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	setenv("JOURNAL_STREAM", stream, 1);
-	log_setup(LOG_INFO, LOG_PREFIX_AUTO);
+	log_setup(LOG_INFO, LOG_PREFIX_AUTO, LOG_FORMAT_TEXT);
 	log_write(LOG_ERROR, "one");
 	setenv("JOURNAL_STREAM", "8:1", 1);
-	log_setup(LOG_DEBUG, LOG_PREFIX_ALWAYS);
+	log_setup(LOG_DEBUG, LOG_PREFIX_ALWAYS, LOG_FORMAT_TEXT);
 	log_write(LOG_DEBUG, "two");
 	unsetenv("JOURNAL_STREAM");
 	ck_assert_str_eq(capture_end(&c), "<3>one\n<7>two\n");
@@ -86,7 +89,7 @@ START_TEST(is_not_taken_in_by_another_stream)
 
 	setenv("JOURNAL_STREAM", streams[_i], 1);
 	capture_begin(&c);
-	log_setup(LOG_INFO, LOG_PREFIX_AUTO);
+	log_setup(LOG_INFO, LOG_PREFIX_AUTO, LOG_FORMAT_TEXT);
 	log_write(LOG_INFO, "one");
 	text = capture_end(&c);
 	unsetenv("JOURNAL_STREAM");
@@ -100,7 +103,7 @@ START_TEST(leaves_out_what_is_not_wanted)
 	struct capture c;
 
 	capture_begin(&c);
-	log_setup(LOG_NOTICE, LOG_PREFIX_ALWAYS);
+	log_setup(LOG_NOTICE, LOG_PREFIX_ALWAYS, LOG_FORMAT_TEXT);
 	ck_assert(log_wants(LOG_ERROR));
 	ck_assert(log_wants(LOG_NOTICE));
 	ck_assert(!log_wants(LOG_INFO));
@@ -119,7 +122,7 @@ START_TEST(writes_one_short_line)
 	memset(most, 'x', sizeof(most));
 	most[sizeof(most) - 1] = '\0';
 	capture_begin(&c);
-	log_setup(LOG_INFO, LOG_PREFIX_ALWAYS);
+	log_setup(LOG_INFO, LOG_PREFIX_ALWAYS, LOG_FORMAT_TEXT);
 	log_write(LOG_INFO, "a\nb\tc\x1b[0m\x7f"
 			    "d\xc3\xa9");
 	log_write(LOG_INFO, "%s", most);
@@ -152,6 +155,158 @@ START_TEST(quotes_texts)
 }
 END_TEST
 
+/* What stands behind the time of a line of JSON. */
+static const char *after_time(const char *line)
+{
+	int n = 0;
+
+	sscanf(line, "{\"time\":\"%*4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3dZ\",%n", &n);
+	ck_assert_int_gt(n, 0);
+	return line + n;
+}
+
+START_TEST(is_json_where_that_is_wanted)
+{
+	struct capture c;
+	const char *text;
+
+	capture_begin(&c);
+	log_setup(LOG_INFO, LOG_PREFIX_NEVER, LOG_FORMAT_JSON);
+	log_write(LOG_WARNING, "client gone client=%u name=%s bytes=%zu", 7U, log_text("8", 1),
+		  (size_t)9);
+	text = capture_end(&c);
+	ck_assert_str_eq(
+		after_time(text),
+		"\"level\":\"warning\",\"msg\":\"client gone\",\"client\":7,\"name\":\"8\","
+		"\"bytes\":9}\n");
+	capture_begin(&c);
+	log_setup(LOG_INFO, LOG_PREFIX_ALWAYS, LOG_FORMAT_JSON);
+	log_write(LOG_NOTICE, "stopped");
+	text = capture_end(&c);
+	ck_assert_int_eq(strncmp(text, "<5>", 3), 0);
+	ck_assert_str_eq(after_time(text + 3), "\"level\":\"notice\",\"msg\":\"stopped\"}\n");
+}
+END_TEST
+
+START_TEST(json_values)
+{
+	static const struct {
+		const char *format, *text, *json;
+	} cases[] = {
+		{ "", "", "\"msg\":\"\"" },
+		{ "%s", "/etc/x:3: bad", "\"msg\":\"/etc/x:3: bad\"" },
+		{ "a=%d", "a=-1", "\"msg\":\"\",\"a\":-1" },
+		{ "a=%s", "a=-1", "\"msg\":\"\",\"a\":\"-1\"" },
+		{ "m a=%s:%u b=%llu", "m a=x:1 b=2", "\"msg\":\"m\",\"a\":\"x:1\",\"b\":2" },
+		{ "m aa=%s a=%u", "m aa=1 a=2", "\"msg\":\"m\",\"aa\":\"1\",\"a\":2" },
+		{ "m a=%s", "m a=\"x y=z\"", "\"msg\":\"m\",\"a\":\"x y=z\"" },
+		{ "m a=%s b=%s", "m a=\"\\xd0\\xb1\\\"\\\\\"... b=",
+		  "\"msg\":\"m\",\"a\":\"\xd0\xb1\\\"\\\\...\",\"b\":\"\"" },
+		{ "m a=%s", "m a=\"\\xff\"", "\"msg\":\"m\",\"a\":\"\xef\xbf\xbd\"" },
+		{ "m a=%s b=%s", "m a=1 2  3 b=4", "\"msg\":\"m\",\"a\":\"1 2  3\",\"b\":\"4\"" },
+		{ "m a=%s", "m a=\"cut\\x", "\"msg\":\"m\",\"a\":\"cutx\"" },
+		{ "m a=%s", "m a=\"cut\\", "\"msg\":\"m\",\"a\":\"cut\\\\\"" },
+		{ "not A=%u", "not A=1", "\"msg\":\"not A=1\"" },
+	};
+	struct buffer out = { .limit = 0 };
+
+	buffer_add_byte(&out, '{');
+	log_json(cases[_i].format, cases[_i].text, &out);
+	buffer_add_byte(&out, '\0');
+	ck_assert_str_eq((const char *)buffer_at(&out) + 1, cases[_i].json);
+	buffer_free(&out);
+}
+END_TEST
+
+/* The longest line, all of it in need of escapes, is still whole and one. */
+START_TEST(json_of_the_longest_line)
+{
+	struct capture c;
+	char most[3000];
+	const char *text;
+
+	memset(most, '"', sizeof(most));
+	most[sizeof(most) - 1] = '\0';
+	capture_begin(&c);
+	log_setup(LOG_INFO, LOG_PREFIX_NEVER, LOG_FORMAT_JSON);
+	log_write(LOG_INFO, "%s", most);
+	text = capture_end(&c);
+	ck_assert_str_eq(text + strlen(text) - 4, "\"\"}\n");
+	ck_assert_uint_lt(strlen(text), 4096);
+}
+END_TEST
+
+START_TEST(a_pipe_that_nobody_reads_does_not_hold_it_up)
+{
+	const uint64_t lost = log_counters()->lost;
+	int kept = dup(STDERR_FILENO);
+	int ends[2];
+	char text[8192];
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	log_setup(LOG_INFO, LOG_PREFIX_ALWAYS, LOG_FORMAT_TEXT);
+	memset(text, 'x', sizeof(text));
+	for (int i = 0; i < 2000 && log_counters()->lost < lost + 3; i++)
+		log_write(LOG_INFO, "%.900s", text);
+	ck_assert_uint_eq(log_counters()->lost, lost + 3);
+	do
+		n = read(ends[0], text, sizeof(text));
+	while (n == (ssize_t)sizeof(text));
+	log_write(LOG_INFO, "again");
+	n = read(ends[0], text, sizeof(text) - 1);
+	dup2(kept, STDERR_FILENO);
+	text[n] = '\0';
+	ck_assert_str_eq(text, "<6>again\n<4>lines of the log were lost lines=3\n");
+	close(kept);
+	close(ends[0]);
+	close(ends[1]);
+	log_setup(LOG_INFO, LOG_PREFIX_AUTO, LOG_FORMAT_TEXT);
+}
+END_TEST
+
+START_TEST(a_full_disk_and_no_standard_error_at_all)
+{
+	uint64_t lost = log_counters()->lost;
+	int kept = dup(STDERR_FILENO);
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(full, 0);
+	dup2(full, STDERR_FILENO);
+	close(full);
+	log_write(LOG_ERROR, "one");
+	ck_assert_uint_eq(log_counters()->lost, lost + 1);
+	close(STDERR_FILENO);
+	log_write(LOG_ERROR, "two");
+	ck_assert_uint_eq(log_counters()->lost, lost + 2);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+}
+END_TEST
+
+/* A line of which only a part was written is not the beginning of the next one. */
+START_TEST(a_torn_line_stays_alone)
+{
+	struct rlimit old, small = { .rlim_cur = 8 };
+	struct capture c;
+	const char *text;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &old);
+	small.rlim_max = old.rlim_max;
+	capture_begin(&c);
+	log_setup(LOG_INFO, LOG_PREFIX_ALWAYS, LOG_FORMAT_TEXT);
+	setrlimit(RLIMIT_FSIZE, &small);
+	log_write(LOG_INFO, "a long line");
+	setrlimit(RLIMIT_FSIZE, &old);
+	log_write(LOG_INFO, "next");
+	text = capture_end(&c);
+	signal(SIGXFSZ, SIG_DFL);
+	ck_assert_str_eq(text, "<6>a lon\n<6>next\n<4>lines of the log were lost lines=1\n");
+}
+END_TEST
+
 Suite *log_suite(void)
 {
 	Suite *s = suite_create("log");
@@ -163,6 +318,12 @@ Suite *log_suite(void)
 	tcase_add_test(tc, leaves_out_what_is_not_wanted);
 	tcase_add_test(tc, writes_one_short_line);
 	tcase_add_test(tc, quotes_texts);
+	tcase_add_test(tc, is_json_where_that_is_wanted);
+	tcase_add_loop_test(tc, json_values, 0, 13);
+	tcase_add_test(tc, json_of_the_longest_line);
+	tcase_add_test(tc, a_pipe_that_nobody_reads_does_not_hold_it_up);
+	tcase_add_test(tc, a_full_disk_and_no_standard_error_at_all);
+	tcase_add_test(tc, a_torn_line_stays_alone);
 	suite_add_tcase(s, tc);
 	return s;
 }
