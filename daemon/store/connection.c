@@ -445,7 +445,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	c->bytes_in += (uint64_t)n;
 	if (is_tls_alert(c)) {
-		lose(c, "the server speaks TLS, and store.tls is off");
+		lose(c, "tls: the server speaks TLS, and store.tls is off");
 		return;
 	}
 	lacks = take_frames(c);

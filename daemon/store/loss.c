@@ -27,7 +27,7 @@ static const char *const words[LOSS_WORDS] = {
 
 void loss_count(uint64_t counts[LOSS_WORDS], const char *reason)
 {
-	size_t len = strcspn(reason, ":");
+	size_t len = strcspn(reason, ": ");
 	size_t i = 0;
 
 	while (i < LOSS_WORDS - 1 &&

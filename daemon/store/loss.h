@@ -10,8 +10,8 @@
 
 enum { LOSS_WORDS = 20 };
 
-/* Counts REASON, a word or "word: text", at the place of its word in COUNTS; a word that is not
- * known at that of "other". */
+/* Counts REASON, a word, "word: text" or "word text", at the place of its word in COUNTS; a word
+ * that is not known at that of "other". */
 void loss_count(uint64_t counts[LOSS_WORDS], const char *reason);
 
 /* The I-th word, "other" the last; NULL beyond it. */

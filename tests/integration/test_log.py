@@ -26,6 +26,16 @@ def _():
         true(re.match(r'info client named client=\d+ name="a b" uid=%d pid=%d\Z' % (os.getuid(), os.getpid()), rest), line)
 
 
+def all_of(world):
+    """The lines of a log of JSON."""
+    return [json.loads(line) for line in lines_of(world)]
+
+
+def client_number(world):
+    """The number in the first line of a client that has a name."""
+    return [x for x in all_of(world) if x["msg"] == "client named"][0]["client"]
+
+
 @test("JSON: each line is an object with time, level and msg; a name of digits stays a string")
 def _():
     with World({"daemon": {"log_format": "json", "log_level": "debug"}}) as world:
@@ -33,17 +43,17 @@ def _():
         client.ok("hello", client="4711")
         client.ok("hello", client='\u0436"\\\n')
         client.close()
-        until(lambda: "client closed" in world.bridge.said(), "the client is closed")
-        lines = [json.loads(line) for line in lines_of(world)]
+        number = client_number(world)
+        until(lambda: [x for x in all_of(world) if (x["msg"], x.get("client")) == ("client closed", number)], "the client is closed")
+        lines = all_of(world)
         for line in lines:
             equal(list(line)[:3], ["time", "level", "msg"], "first members")
             true(TIME.match(line["time"]), "the time of %r" % line)
         names = [line for line in lines if line["msg"] == "client named"]
         equal([line["name"] for line in names], ["4711", '\u0436"\\\n'], "names")
         equal(names[0]["pid"], os.getpid(), "pid")
-        number = names[0]["client"]
-        for what in ("client connected", "client closed"):
-            true(any(line["msg"] == what and line["client"] == number for line in lines), "the same number in %r" % what)
+        equal([line["msg"] for line in lines if line.get("client") == number],
+              ["client connected", "client named", "client named", "client closed"], "lines of the client")
 
 
 @test("a reload changes the form, and names the setting")
@@ -59,7 +69,7 @@ def _():
 
 def slow(world):
     """What the log says of slow operations, fields in a dict."""
-    return [json.loads(line) for line in lines_of(world) if "slow operation" in line]
+    return [line for line in all_of(world) if line["msg"] == "slow operation"]
 
 
 @test("slow operations: message, client, stream, duration and outcome, one line each")
