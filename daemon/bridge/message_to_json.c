@@ -61,21 +61,27 @@ static void put_date(char at[10], uint32_t days)
 	put_digits(at + 8, 2, day_of_year - (153 * month_from_march + 2) / 5 + 1);
 }
 
-/* Adds the member `created`, SECONDS and MICROS after 0001-01-01, unless that is out of RFC 3339's
- * reach. */
+/*
+ * Adds the member `created`, SECONDS and MICROS after 0001-01-01, unless that is out of RFC 3339's
+ * reach. Events of the same second mostly come together: all but the micros is kept.
+ */
 static void put_created(struct buffer *out, int64_t seconds, uint32_t micros)
 {
-	char text[] = ",\"created\":\"0000-00-00T00:00:00.000000Z\"";
+	static char text[] = ",\"created\":\"0001-01-01T00:00:00.000000Z\"";
+	static int64_t written;
 	char *at = text + sizeof(",\"created\":\"") - 1;
 	uint32_t second;
 
 	if (seconds < 0 || seconds > LAST_SECOND)
 		return;
-	second = (uint32_t)(seconds % 86400);
-	put_date(at, (uint32_t)(seconds / 86400));
-	put_digits(at + 11, 2, second / 3600);
-	put_digits(at + 14, 2, second / 60 % 60);
-	put_digits(at + 17, 2, second % 60);
+	if (seconds != written) {
+		second = (uint32_t)(seconds % 86400);
+		put_date(at, (uint32_t)(seconds / 86400));
+		put_digits(at + 11, 2, second / 3600);
+		put_digits(at + 14, 2, second / 60 % 60);
+		put_digits(at + 17, 2, second % 60);
+		written = seconds;
+	}
 	put_digits(at + 20, 6, micros);
 	buffer_add(out, text, sizeof(text) - 1);
 }

@@ -9,21 +9,29 @@ void wire_start(struct wire *w, const uint8_t *bytes, size_t len)
 
 static bool varint(struct wire *w, uint64_t *value)
 {
+	const uint8_t *at = w->at;
+	const uint8_t *end = w->end - at > 9 ? at + 9 : w->end;
 	uint64_t v = 0;
 
-	for (unsigned shift = 0; shift < 70 && w->at < w->end; shift += 7) {
-		uint8_t byte = *w->at++;
+	for (unsigned shift = 0; at < end; shift += 7) {
+		uint8_t byte = *at++;
 
-		/* The tenth byte has room for one bit alone; what is above it falls off, as in
-		 * other decoders. */
-		v |= shift < 64 ? (uint64_t)(byte & 0x7f) << shift : 0;
+		v |= (uint64_t)(byte & 0x7f) << shift;
 		if (byte < 0x80) {
 			*value = v;
+			w->at = at;
 			return true;
 		}
 	}
-	w->broken = true;
-	return false;
+	/* The tenth byte has room for one bit alone; what is above it falls off, as in other
+	 * decoders. */
+	if (at == w->end || *at >= 0x80) {
+		w->broken = true;
+		return false;
+	}
+	*value = v | (uint64_t)*at << 63;
+	w->at = at + 1;
+	return true;
 }
 
 static bool fixed(struct wire *w, size_t len, uint64_t *value)
@@ -54,7 +62,7 @@ static bool bytes(struct wire *w, struct span *span)
 	return true;
 }
 
-bool wire_next(struct wire *w, struct wire_field *field)
+bool wire_next_any(struct wire *w, struct wire_field *field)
 {
 	uint64_t tag;
 

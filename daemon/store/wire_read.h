@@ -32,8 +32,37 @@ struct wire_field {
 
 void wire_start(struct wire *w, const uint8_t *bytes, size_t len);
 
-/* Reads the next field. Returns false at the end, and where the bytes are broken (then `broken` is
- * set). */
-bool wire_next(struct wire *w, struct wire_field *field);
+/* As wire_next(), for every field. */
+bool wire_next_any(struct wire *w, struct wire_field *field);
+
+/*
+ * Reads the next field. Returns false at the end, and where the bytes are broken (then `broken` is
+ * set). Most fields have a tag of one byte, and a value or length of one: these are read in place.
+ */
+static inline bool wire_next(struct wire *w, struct wire_field *field)
+{
+	const uint8_t *at = w->at;
+	uint8_t tag, value;
+
+	if (w->end - at < 2)
+		return wire_next_any(w, field);
+	tag = at[0];
+	value = at[1];
+	if (tag < 8 || tag >= 0x80 || value >= 0x80)
+		return wire_next_any(w, field);
+	field->number = tag >> 3;
+	field->type = (enum wire_type)(tag & 7);
+	at += 2;
+	if (field->type == WIRE_VARINT) {
+		field->value = value;
+		w->at = at;
+		return true;
+	}
+	if (field->type != WIRE_BYTES || value > w->end - at)
+		return wire_next_any(w, field);
+	field->bytes = (struct span){ at, value };
+	w->at = at + value;
+	return true;
+}
 
 #endif

@@ -1,4 +1,5 @@
 #include <string.h>
+#include <uuid/uuid.h>
 
 #include "base/guid.h"
 #include "suites.h"
@@ -64,6 +65,32 @@ START_TEST(makes_version_4)
 }
 END_TEST
 
+/* libuuid knows the text form too. */
+START_TEST(agrees_with_libuuid)
+{
+	for (int i = 0; i < 10000; i++) {
+		struct guid id, back;
+		char ours[GUID_TEXT + 1] = "";
+		char theirs[GUID_TEXT + 1];
+		uuid_t rfc;
+
+		guid_make(&id);
+		guid_format(&id, ours);
+		ck_assert(guid_parse(ours, GUID_TEXT, &back));
+		ck_assert(guid_equal(&id, &back));
+		ck_assert_int_eq(uuid_parse(ours, rfc), 0);
+		uuid_unparse_upper(rfc, theirs);
+		ck_assert(guid_parse(theirs, GUID_TEXT, &back));
+		ck_assert(guid_equal(&id, &back));
+		uuid_unparse_lower(rfc, theirs);
+		ck_assert_str_eq(ours, theirs);
+		/* Any other byte in any place is no UUID, or the same to both. */
+		ours[(unsigned)i % GUID_TEXT] = (char)(i / GUID_TEXT % 255 + 1);
+		ck_assert_int_eq(guid_parse(ours, GUID_TEXT, &back), uuid_parse(ours, rfc) == 0);
+	}
+}
+END_TEST
+
 Suite *guid_suite(void)
 {
 	Suite *s = suite_create("guid");
@@ -72,6 +99,7 @@ Suite *guid_suite(void)
 	tcase_add_test(tc, has_the_order_of_the_wire);
 	tcase_add_test(tc, refuses_other_texts);
 	tcase_add_test(tc, makes_version_4);
+	tcase_add_test(tc, agrees_with_libuuid);
 	suite_add_tcase(s, tc);
 	return s;
 }
