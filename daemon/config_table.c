@@ -86,7 +86,9 @@ const struct setting config_table[] = {
 	  "Requests beyond them are refused as overloaded." },
 	{ "store", "frame_limit", SETTING_SIZE, AT(store.frame_limit), "64M", 64 * KIB, 64 * MIB,
 	  NULL, false,
-	  "The longest package that is taken from the server. A longer one ends the connection." },
+	  "The longest package that is taken from the server. A longer one is not taken in, and the "
+	  "request that it answers gets limit_exceeded; a catch-up subscription reads fewer events "
+	  "at a time." },
 
 	{ "socket", "path", SETTING_TEXT, AT(socket.path), "/run/esbridge/esbridge.sock", 1, 107,
 	  NULL, false,
@@ -116,8 +118,8 @@ const struct setting config_table[] = {
 	  NULL, true, "With no more than this much unread output a paused client goes on." },
 	{ "limits", "output_cap", SETTING_SIZE, AT(limits.output_cap), "8M", 64 * KIB, 1024 * MIB,
 	  NULL, true,
-	  "Most output that is kept for one client, and one line more. A client beyond that is "
-	  "closed as slow_consumer." },
+	  "Most output that is kept for one client, and one line more. What would go beyond that is "
+	  "asked for again when the client has read." },
 	{ "limits", "memory", SETTING_SIZE, AT(limits.memory), "256M", 16 * MIB,
 	  (int64_t)1024 * 1024 * MIB, NULL, true,
 	  "Most memory for the lines and the output of all clients together." },

@@ -58,6 +58,7 @@ static void fill_store(struct daemon *d, struct store_settings *s)
 	s->connection.frame_limit = (size_t)c->store.frame_limit;
 	s->operations_most = (uint32_t)c->store.queue;
 	s->bytes_most = (size_t)c->limits.memory;
+	s->ask_again = (uint32_t)c->store.operation_timeout;
 }
 
 /* From the next connection on. Where the files are wrong, which was not so a moment ago, all stays
@@ -118,6 +119,7 @@ static void apply(struct daemon *d)
 	if (d->bridge.store != NULL) {
 		d->bridge.store->settings.operations_most = (uint32_t)c->store.queue;
 		d->bridge.store->settings.bytes_most = (size_t)c->limits.memory;
+		d->bridge.store->settings.ask_again = (uint32_t)c->store.operation_timeout;
 		apply_tls(d);
 	}
 }

@@ -98,6 +98,8 @@ void answer_error_list(struct buffer *out, const struct request_id *id, enum err
  * The message for a refusal that carries a text of the server for people, often a stack trace:
  * WHAT, and the first line of it.
  */
+#define TEXT_NO_FILTERS "this server does not know filters: EventStoreDB has them from 20.6 on"
+
 enum { STORE_TEXT = 400 };
 void store_text(const struct package *package, const char *what, char message[STORE_TEXT]);
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "bridge/json_to_message.h"
 #include "store/command.h"
+#include "store/filters.h"
 #include "store/operation.h"
 
 struct execute {
@@ -337,6 +338,27 @@ static void fail_with_text(struct execute *e, enum error_code code, const char *
 	fail(e, code, false, message);
 }
 
+static void fail_bad_request(struct execute *e, const struct package *package)
+{
+	if (e->operation.filtered && filters_refused(e->request.bridge->store))
+		fail(e, ERROR_SERVER_BAD_REQUEST, false, TEXT_NO_FILTERS);
+	else
+		fail_with_text(e, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request",
+			       package);
+}
+
+static void fail_too_large(struct execute *e)
+{
+	bool counted = e->message != NULL && field_number(e->message->request, "max_count") != 0;
+	size_t limit = e->request.bridge->store->settings.connection.frame_limit;
+	char message[STORE_TEXT];
+
+	snprintf(message, sizeof(message),
+		 "the answer is longer than the %zu bytes that esbridge takes from the store%s",
+		 limit, counted ? "; a lower max_count makes it shorter" : " (store.frame_limit)");
+	fail(e, ERROR_LIMIT_EXCEEDED, true, message);
+}
+
 static void on_ended(struct operation *op, enum operation_end how, const struct package *package)
 {
 	struct execute *e = CONTAINER(op, struct execute, operation);
@@ -346,8 +368,7 @@ static void on_ended(struct operation *op, enum operation_end how, const struct 
 		answered(e, package);
 		break;
 	case OPERATION_BAD_REQUEST:
-		fail_with_text(e, ERROR_SERVER_BAD_REQUEST, "the store does not accept the request",
-			       package);
+		fail_bad_request(e, package);
 		break;
 	case OPERATION_NOT_AUTHENTICATED:
 		fail_with_text(e, ERROR_NOT_AUTHENTICATED,
@@ -359,6 +380,9 @@ static void on_ended(struct operation *op, enum operation_end how, const struct 
 	case OPERATION_UNEXPECTED:
 		fail(e, ERROR_PROTOCOL_ERROR, true,
 		     "the store answered with a command that is no answer to this");
+		break;
+	case OPERATION_TOO_LARGE:
+		fail_too_large(e);
 		break;
 	case OPERATION_UNAVAILABLE:
 		fail(e, ERROR_UNAVAILABLE, false,
@@ -439,6 +463,7 @@ void bridge_execute(struct session *s, const struct request_id *id,
 	e->operation.answer = m->reply_command;
 	e->operation.other_answer = m->other_reply_command;
 	e->operation.repeatable = m->repeatable;
+	e->operation.filtered = field_number(m->request, "filter") != 0;
 	encoded.event_ids = &e->event_ids;
 	began = frame_begin(&e->operation.frame, m->command, &correlation, a->who);
 	if (!json_to_message(m, a->doc, a->body, bridge->settings.require_master,

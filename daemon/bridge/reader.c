@@ -14,12 +14,17 @@ struct kind {
 	void (*end)(struct reader *r);
 	const char *(*state)(const struct reader *r);
 	bool (*is_asked)(const struct reader *r);
+	uint32_t (*asked)(const struct reader *r);
+	void (*resume)(struct reader *r);
 };
 
-static const struct kind group = { group_begin, group_leave, group_end, group_state,
-				   group_is_asked };
-static const struct kind follow = { follow_begin, follow_leave, follow_end, follow_state,
-				    follow_is_asked };
+static const struct kind group = {
+	group_begin, group_leave, group_end, group_state, group_is_asked, group_asked, group_resume,
+};
+static const struct kind follow = {
+	follow_begin,    follow_leave, follow_end,    follow_state,
+	follow_is_asked, follow_asked, follow_resume,
+};
 
 static const char *const modes[] = {
 	[READER_LIVE] = "live",
@@ -118,6 +123,7 @@ static void reader_free(void *object)
 	buffer_free(&r->acks);
 	buffer_free(&r->filter);
 	outstanding_free(&r->outstanding);
+	outstanding_free(&r->held);
 	free(r->name);
 	free(r->stream);
 	free(r->group);
@@ -295,6 +301,7 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 	r->window = a->window;
 	r->render = (struct render){ a->payload, s->bridge->settings.depth };
 	outstanding_init(&r->outstanding);
+	outstanding_init(&r->held);
 	deadline_init(&r->time, on_time, r);
 	return r;
 }
@@ -415,8 +422,7 @@ void reader_resume_all(struct session *s)
 	for (l = list_first(&s->subscriptions); l != NULL; l = list_next(&s->subscriptions, l)) {
 		struct reader *r = CONTAINER(l, struct reader, link);
 
-		if (r->mode != READER_PERSISTENT)
-			catchup_pump(&r->catchup);
+		kind_of(r)->resume(r);
 	}
 }
 
@@ -495,6 +501,7 @@ void reader_list(const struct session *s, struct buffer *out)
 		if (r->group != NULL)
 			add_text(out, "group", r->group);
 		add_text(out, "state", kind_of(r)->state(r));
+		add_number(out, "asked", kind_of(r)->asked(r));
 		add_number(out, "window", (uint64_t)r->window);
 		add_number(out, "outstanding", r->outstanding.count);
 		add_number(out, "delivered", r->delivered);

@@ -4,6 +4,7 @@
 #include "bridge/json_to_message.h"
 #include "bridge/reader_parts.h"
 #include "eventstore.pb-c.h"
+#include "store/filters.h"
 
 enum { KEEP_RENDERING = 64 * 1024 };
 
@@ -88,7 +89,8 @@ static struct delivery *delivery_at(struct reader *r, struct place place)
 	return NULL;
 }
 
-/* What the store does not have any more needs no acknowledgement. */
+/* What the store does not have any more, or has something else in its place, needs no
+ * acknowledgement. */
 static void on_redelivered(struct catchup *c, const struct resolved_event *event,
 			   struct place place)
 {
@@ -97,7 +99,7 @@ static void on_redelivered(struct catchup *c, const struct resolved_event *event
 
 	if (d == NULL)
 		return;
-	if (event == NULL) {
+	if (event == NULL || !guid_equal(&original_event(event)->id, &d->node.id)) {
 		outstanding_remove(&r->outstanding, outstanding_find(&r->outstanding, &d->node.id));
 		reader_checkpoint_move(r, 1);
 		return;
@@ -144,9 +146,9 @@ static void on_soft_deleted(struct catchup *c)
 	push_deleted(reader_of(c), false);
 }
 
-static void on_lost(struct catchup *c)
+static void on_lost(struct catchup *c, const char *reason)
 {
-	reader_push_interrupted(reader_of(c), "connection_lost");
+	reader_push_interrupted(reader_of(c), reason);
 }
 
 static void on_resumed(struct catchup *c, bool gap)
@@ -166,7 +168,8 @@ static const struct refusal refusals[] = {
 	[CATCHUP_BROKEN] = { ERROR_PROTOCOL_ERROR, NULL,
 			     "the store sent a package that has no place in a subscription",
 			     false },
-	[CATCHUP_TOO_LARGE] = { ERROR_LIMIT_EXCEEDED, NULL,
+	[CATCHUP_TOO_LARGE] = { ERROR_LIMIT_EXCEEDED, NULL, TEXT_EVENT_TOO_LARGE, false },
+	[CATCHUP_NO_MEMORY] = { ERROR_LIMIT_EXCEEDED, NULL,
 				"there is no memory for a page of events", false },
 	[CATCHUP_STREAM_DELETED] = { ERROR_STREAM_DELETED, NULL, "the stream is deleted", false },
 	[CATCHUP_FAILED] = { ERROR_SERVER_ERROR, NULL, "the store could not read the events",
@@ -175,11 +178,17 @@ static const struct refusal refusals[] = {
 
 static void on_ended(struct catchup *c, enum catchup_end why, const struct package *package)
 {
+	static const struct refusal no_filters = { ERROR_SERVER_BAD_REQUEST, NULL, TEXT_NO_FILTERS,
+						   false };
 	struct reader *r = reader_of(c);
+	bool filtered = buffer_len(&r->filter) > 0;
 
 	if (why == CATCHUP_STREAM_DELETED)
 		push_deleted(r, true);
-	reader_refuse(r, &refusals[why], package);
+	if (why == CATCHUP_REFUSED_REQUEST && filtered && filters_refused(c->store))
+		reader_refuse(r, &no_filters, package);
+	else
+		reader_refuse(r, &refusals[why], package);
 }
 
 static void on_left(struct catchup *c)
@@ -258,6 +267,16 @@ const char *follow_state(const struct reader *r)
 	};
 
 	return states[r->catchup.state];
+}
+
+uint32_t follow_asked(const struct reader *r)
+{
+	return live_asked(&r->catchup.listener);
+}
+
+void follow_resume(struct reader *r)
+{
+	catchup_pump(&r->catchup);
 }
 
 bool follow_is_asked(const struct reader *r)

@@ -25,24 +25,36 @@ void group_flush(struct reader *r)
 	on_flush(r);
 }
 
-/* Hands what is outstanding back to the group, so that another consumer gets it at once. */
-void group_give_back(struct reader *r)
+/* Empties the list DELIVERED, and has the group deliver again what was on it, for REASON. */
+static void retry_all(struct reader *r, struct outstanding *delivered, const char *reason)
 {
-	static const char reason[] = "the consumer has gone";
 	struct span name = { buffer_at(&r->group_id), buffer_len(&r->group_id) };
 	struct buffer ids = { .limit = 0 };
 	struct delivery *d;
 
-	group_flush(r);
-	while ((d = outstanding_first(&r->outstanding)) != NULL) {
+	while ((d = outstanding_first(delivered)) != NULL) {
 		buffer_add(&ids, d->node.id.bytes, GUID_BYTES);
-		outstanding_remove(&r->outstanding, d);
+		outstanding_remove(delivered, d);
 		r->session->bridge->counters.nacked[NACK_RETRY]++;
 	}
 	subscription_nack(&r->subscription, name,
 			  (const struct guid *)(const void *)buffer_at(&ids),
-			  buffer_len(&ids) / GUID_BYTES, NACK_RETRY, reason, sizeof(reason) - 1);
+			  buffer_len(&ids) / GUID_BYTES, NACK_RETRY, reason, strlen(reason));
 	buffer_free(&ids);
+}
+
+/* Hands what is outstanding back to the group, so that another consumer gets it at once. */
+void group_give_back(struct reader *r)
+{
+	group_flush(r);
+	retry_all(r, &r->outstanding, "the consumer has gone");
+	retry_all(r, &r->held, "the consumer has gone");
+}
+
+void group_resume(struct reader *r)
+{
+	group_flush(r);
+	retry_all(r, &r->held, "the consumer had not read what it was given");
 }
 
 /* What the store says --------------------------------------------------------------------------- */
@@ -59,6 +71,27 @@ static void on_confirmed(void *arg, const struct subscription_confirmed *confirm
 	reader_accepted(r, confirmed->numbered, confirmed->last_event_number);
 }
 
+/*
+ * A group goes on delivering whatever has become of what it delivered before, so what comes for a
+ * client whose output is full is not kept, but its id: it still counts as in flight, and goes back
+ * to the group when the client has read. An event that comes again while it stands in that output
+ * is there already. False where there is room.
+ */
+static bool hold(struct reader *r, const struct guid *id)
+{
+	struct delivery *d = outstanding_find(&r->held, id);
+
+	if (session_is_full(r->session)) {
+		r->session->hungry = true;
+		if (outstanding_find(&r->outstanding, id) == NULL)
+			outstanding_move(&r->held, id, 0);
+		return true;
+	}
+	if (d != NULL)
+		outstanding_remove(&r->held, d);
+	return false;
+}
+
 static void on_event(void *arg, const struct resolved_event *event, int32_t retries)
 {
 	struct reader *r = arg;
@@ -66,6 +99,8 @@ static void on_event(void *arg, const struct resolved_event *event, int32_t retr
 	char id[GUID_TEXT];
 	struct buffer *out;
 
+	if (hold(r, &original->id))
+		return;
 	reader_count(r, event, (struct place){ original->number, 0 }, retries <= 0);
 	outstanding_move(&r->outstanding, &original->id, loop_now_us(r->session->bridge->loop));
 	out = reader_push(r, "event");
@@ -84,6 +119,7 @@ static void on_event(void *arg, const struct resolved_event *event, int32_t retr
 static void forget_deliveries(struct reader *r)
 {
 	outstanding_clear(&r->outstanding);
+	outstanding_clear(&r->held);
 	buffer_consume(&r->acks, buffer_len(&r->acks));
 	job_cancel(&r->flush);
 }
@@ -134,6 +170,7 @@ static const struct refusal refusals[] = {
 	[SUBSCRIPTION_UNEXPECTED] = { ERROR_PROTOCOL_ERROR, NULL,
 				      "the store sent a package that has no place in a subscription",
 				      false },
+	[SUBSCRIPTION_TOO_LARGE] = { ERROR_LIMIT_EXCEEDED, NULL, TEXT_EVENT_TOO_LARGE, false },
 };
 
 static void on_ended(void *arg, enum subscription_end why, const struct package *package)
@@ -148,7 +185,14 @@ static void on_ended(void *arg, enum subscription_end why, const struct package 
 		reader_refuse(r, &refusals[why], package);
 }
 
+/* Acks that were given go out before the end. */
+static void on_ending(void *arg)
+{
+	group_flush(arg);
+}
+
 static const struct subscription_events subscription_events = {
+	.ending = on_ending,
 	.confirmed = on_confirmed,
 	.event = on_event,
 	.lost = on_lost,
@@ -196,6 +240,11 @@ const char *group_state(const struct reader *r)
 	};
 
 	return states[r->subscription.state];
+}
+
+uint32_t group_asked(const struct reader *r)
+{
+	return r->subscription.asked;
 }
 
 bool group_is_asked(const struct reader *r)

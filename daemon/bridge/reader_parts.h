@@ -14,6 +14,9 @@
 
 enum { NACK_RETRY = 2, NACK_SKIP = 3 }; /* of the store's NakAction */
 
+#define TEXT_EVENT_TOO_LARGE \
+	"an event is longer than the package that esbridge takes from the store (store.frame_limit)"
+
 struct reader {
 	struct link link; /* on the session's subscriptions */
 	struct session *session;
@@ -37,6 +40,8 @@ struct reader {
 	struct buffer group_id;           /*   what acks carry: stream::group, as confirmed */
 	struct buffer acks;               /*   ids acknowledged in this turn of the loop */
 	struct job flush;
+	struct outstanding
+		held; /*   delivered while the client's output was full: not given to it */
 	struct catchup catchup;         /* any other */
 	struct buffer filter;           /*   its filter as the store takes it; empty: none */
 	struct checkpoint *checkpoint;  /*   held, or NULL */
@@ -122,9 +127,18 @@ const char *follow_state(const struct reader *r);
 bool group_is_asked(const struct reader *r);
 bool follow_is_asked(const struct reader *r);
 
-/* Sends the acks of this turn; hands back what is outstanding. Of a group. */
+/* Sends the acks of this turn; hands back what is outstanding; has what was held delivered again,
+ * now that there is room. Of a group. */
 void group_flush(struct reader *r);
 void group_give_back(struct reader *r);
+void group_resume(struct reader *r);
+
+/* How often the store was asked for the subscription since it was last confirmed. */
+uint32_t group_asked(const struct reader *r);
+uint32_t follow_asked(const struct reader *r);
+
+/* There is room in the client's output again. */
+void follow_resume(struct reader *r);
 
 /* The subscription named NAME on S, or NULL. */
 struct reader *reader_find(const struct session *s, const char *name);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/command.h"
 #include "store/wire_write.h"
@@ -134,6 +135,39 @@ static void end(struct catchup *c, enum catchup_end why, const struct package *p
 	c->events->ended(c, why, package);
 }
 
+/* The store has lost what it had ---------------------------------------------------------------- */
+
+/* A follower may lag behind the leader: what it lacks counts as lost when that lasts. */
+static bool is_lost(struct catchup *c)
+{
+	uint64_t now = loop_now(c->store->loop);
+
+	if (c->short_since == 0)
+		c->short_since = now;
+	return c->require_master || now - c->short_since >= c->timeout_ms;
+}
+
+/* Goes on from where the store ends now, NEWEST being its newest event. */
+static void start_anew(struct catchup *c, struct place newest, struct place next)
+{
+	log_write(LOG_WARNING,
+		  "the store has lost events: it has less than before stream=%s had=%lld has=%lld",
+		  of_one_stream(c) ? log_text(c->key.stream, strlen(c->key.stream)) : "$all",
+		  (long long)c->had.commit, (long long)newest.commit);
+	c->short_since = 0;
+	c->known = c->had = newest;
+	if (place_compare(c->next, next) > 0) {
+		c->next = next;
+		c->seen = !of_one_stream(c); /* what stands at that very position is old */
+		c->last = newest;
+	}
+	if (!c->told_lost)
+		c->events->lost(c, "data_lost");
+	c->told_lost = false;
+	if (c->state != CATCHUP_IDLE)
+		c->events->resumed(c, true);
+}
+
 /* Reading --------------------------------------------------------------------------------------- */
 
 static void write_read(struct catchup *c, struct buffer *b, struct place from, int32_t count)
@@ -169,6 +203,7 @@ static bool send_read(struct catchup *c, struct place from, int32_t count)
 	c->read.answer = kind->answer;
 	c->read.other_answer = kind->other_answer;
 	c->read.repeatable = true;
+	c->read.filtered = c->key.filter.len > 0;
 	began = frame_begin(&c->read.frame, kind->request, &id, &c->key.credentials);
 	write_read(c, &c->read.frame, from, count);
 	if (frame_end(&c->read.frame, began) && operation_start(&c->read, &id, c->timeout_ms))
@@ -218,6 +253,14 @@ void catchup_pump(struct catchup *c)
 	}
 }
 
+/* The read will not come: it is sent again when the connection is there, at once or later. */
+static void try_later(struct catchup *c)
+{
+	if (c->state == CATCHUP_READING)
+		set_state(c, CATCHUP_BEHIND);
+	loop_set_deadline(c->store->loop, &c->retry, RETRY);
+}
+
 static void on_retry(void *arg)
 {
 	catchup_pump(arg);
@@ -258,6 +301,8 @@ static void go_past(struct catchup *c, struct place place)
 {
 	c->seen = true;
 	c->last = place;
+	if (place_compare(place, c->known) > 0)
+		c->known = place;
 	c->next = of_one_stream(c) ? (struct place){ place.commit + 1, 0 } : place;
 	c->told_deleted = false;
 }
@@ -281,6 +326,28 @@ static void join(struct catchup *c)
 	live_join(&c->listener, c->store, &c->key);
 }
 
+/* The log of all streams ends before what was read of it. The live subscription alone tells where
+ * the log ends. */
+static bool has_lost_log(const struct catchup *c)
+{
+	return !of_one_stream(c) && c->page_is_last && c->read_is_late &&
+	       c->live_from < c->had.commit;
+}
+
+static void find_log_again(struct catchup *c)
+{
+	struct place end = { c->live_from, c->live_from };
+
+	set_state(c, CATCHUP_BEHIND);
+	if (is_lost(c)) {
+		start_anew(c, end, end);
+		catchup_pump(c);
+	} else {
+		live_leave(&c->listener); /* what it tells next time is news */
+		try_later(c);
+	}
+}
+
 /* Everything of a page is given. */
 static void finish_page(struct catchup *c)
 {
@@ -292,6 +359,8 @@ static void finish_page(struct catchup *c)
 		join(c);
 	} else if (c->page_is_last && !c->listener.begun) {
 		set_state(c, CATCHUP_JOINING);
+	} else if (has_lost_log(c)) {
+		find_log_again(c);
 	} else if (c->page_is_last && c->read_is_late &&
 		   (c->noted.commit < 0 || !is_new(c, c->noted))) {
 		be_live(c);
@@ -389,6 +458,41 @@ static void take_no_stream(struct catchup *c)
 	c->events->soft_deleted(c);
 }
 
+/* A page that took less than a quarter of a frame lets the next one be twice as long. */
+static void read_more(struct catchup *c, size_t page)
+{
+	if (page > c->store->settings.connection.frame_limit / 4)
+		return;
+	c->batch_now = c->batch_now > c->batch / 2 ? c->batch : c->batch_now * 2;
+}
+
+/* The stream ends before what was known to be in it. False where it has to be read once more. */
+static bool take_short_page(struct catchup *c)
+{
+	struct place newest = { c->page_last, 0 };
+
+	if (!is_lost(c)) {
+		c->page_is_last = true; /* so that it is read, room or not */
+		try_later(c);
+		return false;
+	}
+	start_anew(c, newest, (struct place){ c->page_last + 1, 0 });
+	return c->state != CATCHUP_IDLE;
+}
+
+/* Tells the owner how far it is. False where it has been ended by that. */
+static bool tell_progress(struct catchup *c)
+{
+	if (!c->begun) {
+		c->begun = true;
+		c->events->begun(c, c->page_last);
+	} else if (c->told_lost) {
+		c->told_lost = false;
+		c->events->resumed(c, false);
+	}
+	return c->state != CATCHUP_IDLE;
+}
+
 static void take_page(struct catchup *c, const struct package *package)
 {
 	struct span bytes = { package->payload, package->payload_len };
@@ -405,24 +509,24 @@ static void take_page(struct catchup *c, const struct package *package)
 		end(c, result == PAGE_ERROR ? CATCHUP_FAILED : CATCHUP_REFUSED_ACCESS, package);
 		return;
 	}
-	if (!c->begun) {
-		c->begun = true;
-		c->events->begun(c, c->page_last);
-	} else if (c->told_lost) {
-		c->told_lost = false;
-		c->events->resumed(c, false);
+	if (of_one_stream(c) && c->page_last < c->had.commit) {
+		if (!take_short_page(c))
+			return;
+	} else if (of_one_stream(c)) {
+		c->known.commit = c->page_last;
 	}
-	if (c->state == CATCHUP_IDLE)
-		return; /* one of these calls has ended it */
+	if (!tell_progress(c))
+		return;
 	if (result == PAGE_DELETED) {
 		end(c, CATCHUP_STREAM_DELETED, NULL);
 		return;
 	}
 	if (result == PAGE_NO_STREAM)
 		take_no_stream(c);
+	read_more(c, bytes.len);
 	buffer_add(&c->page, bytes.at, bytes.len);
 	if (c->page.failed) {
-		end(c, CATCHUP_TOO_LARGE, NULL);
+		end(c, CATCHUP_NO_MEMORY, NULL);
 		return;
 	}
 	wire_start(&c->page_at, buffer_at(&c->page), buffer_len(&c->page));
@@ -466,12 +570,18 @@ int64_t catchup_newest(const struct catchup *c)
 	return newest < c->next.commit - 1 && c->seen ? c->next.commit - 1 : newest;
 }
 
-/* The read will not come: it is sent again when the connection is there, at once or later. */
-static void try_later(struct catchup *c)
+/* The page was too large for a frame: half as many events are asked for. */
+static void read_less(struct catchup *c)
 {
-	if (c->state == CATCHUP_READING)
-		set_state(c, CATCHUP_BEHIND);
-	loop_set_deadline(c->store->loop, &c->retry, RETRY);
+	if (c->redelivering || c->batch_now == 1) {
+		end(c, CATCHUP_TOO_LARGE, NULL);
+		return;
+	}
+	c->batch_now /= 2;
+	log_write(LOG_INFO,
+		  "a page of events was larger than the frame limit, reading less events=%d",
+		  (int)c->batch_now);
+	read_page(c);
 }
 
 static void on_read_ended(struct operation *op, enum operation_end how,
@@ -498,6 +608,9 @@ static void on_read_ended(struct operation *op, enum operation_end how,
 	case OPERATION_UNEXPECTED:
 		end(c, CATCHUP_BROKEN, package);
 		break;
+	case OPERATION_TOO_LARGE:
+		read_less(c);
+		break;
 	case OPERATION_UNAVAILABLE:
 	case OPERATION_TIMEOUT:
 	case OPERATION_LOST:
@@ -523,6 +636,7 @@ void catchup_begin_after(struct catchup *c, struct place last)
 static void start_after(struct catchup *c, struct place last)
 {
 	catchup_begin_after(c, last);
+	c->known = last;
 	be_live(c);
 }
 
@@ -635,6 +749,7 @@ static void on_live_ended(struct live_listener *l, enum subscription_end why,
 		[SUBSCRIPTION_NOT_AUTHENTICATED] = CATCHUP_REFUSED_LOGIN,
 		[SUBSCRIPTION_NOT_HANDLED] = CATCHUP_REFUSED_NODE,
 		[SUBSCRIPTION_UNEXPECTED] = CATCHUP_BROKEN,
+		[SUBSCRIPTION_TOO_LARGE] = CATCHUP_TOO_LARGE,
 	};
 	struct catchup *c = CONTAINER(l, struct catchup, listener);
 
@@ -660,6 +775,8 @@ static void on_lost(struct watcher *w)
 {
 	struct catchup *c = CONTAINER(w, struct catchup, watcher);
 
+	c->had = c->known;
+	c->short_since = 0;
 	operation_cancel(&c->read);
 	loop_clear_deadline(c->store->loop, &c->retry);
 	job_cancel(&c->give);
@@ -668,7 +785,7 @@ static void on_lost(struct watcher *w)
 	set_state(c, CATCHUP_LOST);
 	if (c->begun && !c->told_lost) {
 		c->told_lost = true;
-		c->events->lost(c);
+		c->events->lost(c, "connection_lost");
 	}
 }
 
@@ -700,6 +817,7 @@ void catchup_start(struct catchup *c, struct store *store)
 	c->read.ended = on_read_ended;
 	c->noted.commit = -1;
 	c->live_from = -1;
+	c->known.commit = c->had.commit = -1;
 	c->batch_now = c->batch;
 	operation_init(&c->read, store);
 	deadline_init(&c->retry, on_retry, c);

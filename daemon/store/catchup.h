@@ -4,6 +4,10 @@
  * room for; when events come faster, it lets them pass and reads them again later. After a lost
  * connection it goes on behind the last event that it gave.
  *
+ * A store that comes back with less than it had has lost data, or was restored from a copy. What it
+ * has before the place that was reached counts as given; what is written from then on comes, and
+ * the owner is told that there is a gap.
+ *
  * How pages and live events are joined: the live subscription is asked for at the end of the pages.
  * A read that is sent after its confirmation sees all that the subscription does not bring. While
  * it is under way, events that come live are only noted by their place; if none is beyond that
@@ -32,6 +36,7 @@ enum catchup_end {
 	CATCHUP_REFUSED_NODE,
 	CATCHUP_BROKEN,         /* the store sent what cannot be */
 	CATCHUP_TOO_LARGE,      /* one event alone is longer than the frame limit */
+	CATCHUP_NO_MEMORY,      /* for a page */
 	CATCHUP_STREAM_DELETED, /* hard */
 	CATCHUP_FAILED,         /* the store could not read; PACKAGE is its answer */
 };
@@ -55,9 +60,9 @@ struct catchup_events {
 	 * where. */
 	void (*caught_up)(struct catchup *c, int64_t last, struct place position);
 	void (*soft_deleted)(struct catchup *c);
-	void (*lost)(struct catchup *c);
-	/* After `lost`: it goes on. GAP: events may have been missed (only where it follows, see
-	 * below). */
+	void (*lost)(struct catchup *c, const char *reason);
+	/* After `lost`: it goes on. GAP: events may have been missed: where it follows, see below,
+	 * and where the store has lost what it had. */
 	void (*resumed)(struct catchup *c, bool gap);
 	/* It is over; PACKAGE is what ended it, or NULL. */
 	void (*ended)(struct catchup *c, enum catchup_end why, const struct package *package);
@@ -98,9 +103,13 @@ struct catchup {
 	struct place last;  /*   its place */
 	int64_t live_from;  /* the commit position, or the number, of the newest event when the
 			       live subscription was confirmed last; -1: none, or not yet */
-	struct place noted; /* of the newest live event that was let pass; commit -1: none */
-	uint32_t passed;    /* how many were */
-	int32_t batch_now;  /* smaller than `batch` after a page was too large for a frame */
+	struct place known; /* of the newest event that the store was seen to have; commit -1: none
+			     */
+	struct place had;   /* the same, when the connection was last lost */
+	uint64_t short_since; /* when the store was first seen to have less than it had; 0: not */
+	struct place noted;   /* of the newest live event that was let pass; commit -1: none */
+	uint32_t passed;      /* how many were */
+	int32_t batch_now;    /* smaller than `batch` after a page was too large for a frame */
 	struct link redeliveries; /* places to be read again, see catchup_redeliver() */
 	bool redelivering;        /* the read under way is of the first of those */
 	bool leaving; /* waits for the store to confirm the end of the live subscription */

@@ -59,6 +59,7 @@ struct connection {
 	struct event *readable;
 	struct event *writable;
 	struct buffer in;
+	size_t skip; /* bytes of a frame too large that are still to be thrown away */
 	struct buffer out;
 	struct job flush;
 	struct guid handshake; /* correlation id of the step that is awaited */
@@ -130,6 +131,7 @@ static void close_socket(struct connection *c)
 	job_cancel(&c->flush);
 	buffer_free(&c->in);
 	buffer_free(&c->out);
+	c->skip = 0;
 	c->in.failed = c->out.failed = false;
 }
 
@@ -363,6 +365,39 @@ static void look_after_tls(struct connection *c)
 		connection_flush(c);
 }
 
+/* Throws away what has come of a frame that is not taken in. */
+static void skip(struct connection *c)
+{
+	size_t n = buffer_len(&c->in) < c->skip ? buffer_len(&c->in) : c->skip;
+
+	buffer_consume(&c->in, n);
+	c->skip -= n;
+}
+
+/* The frame in front is longer than the limit. False where more bytes have to come first, or where
+ * it has ended the connection. */
+static bool pass_over(struct connection *c)
+{
+	unsigned sockets = c->sockets;
+	struct package head;
+	size_t size;
+
+	switch (frame_head(buffer_at(&c->in), buffer_len(&c->in), &head, &size)) {
+	case FRAME_INCOMPLETE:
+		return false;
+	case FRAME_WHOLE:
+		c->skip = size;
+		skip(c);
+		if (c->state == CONNECTION_READY && c->events->too_large(c->arg, &head))
+			return c->sockets == sockets;
+		break;
+	default:
+		break;
+	}
+	lose(c, "bad_frame_length");
+	return false;
+}
+
 /* Handles all whole frames. Returns the bytes that the next one still lacks, where that is known.
  */
 static size_t take_frames(struct connection *c)
@@ -373,13 +408,15 @@ static size_t take_frames(struct connection *c)
 		struct package p;
 		size_t size;
 
+		skip(c);
 		switch (frame_look(buffer_at(&c->in), buffer_len(&c->in), c->settings.frame_limit,
 				   &p, &size)) {
 		case FRAME_INCOMPLETE:
 			return size > buffer_len(&c->in) ? size - buffer_len(&c->in) : 0;
 		case FRAME_BAD_LENGTH:
-			lose(c, "bad_frame_length");
-			return 0;
+			if (!pass_over(c))
+				return 0;
+			break;
 		case FRAME_BAD_HEADER:
 			lose(c, "bad_package_header");
 			return 0;

@@ -29,7 +29,8 @@ struct connection_settings {
 	uint32_t reconnect_delay_min;
 	uint32_t reconnect_delay_max;
 	uint32_t max_attempts; /* in a row without success; 0: for ever */
-	size_t frame_limit;    /* most bytes of a package from the store, at most FRAME_MOST */
+	size_t frame_limit;    /* most bytes of a package from the store that are taken in, at most
+				  FRAME_MOST */
 };
 
 enum connection_state {
@@ -52,6 +53,10 @@ struct connection_events {
 	/* A package that is no part of the handshake or of the heartbeats. Its bytes live until the
 	 * call returns. */
 	void (*package)(void *arg, const struct package *package);
+	/* A package longer than the limit has begun: HEAD is all of it that comes. True where it is
+	 * known what it is for; its bytes are then thrown away as they arrive. Else the connection
+	 * is closed. */
+	bool (*too_large)(void *arg, const struct package *head);
 	/* max_attempts are used up; nothing more will be tried. */
 	void (*gave_up)(void *arg);
 };

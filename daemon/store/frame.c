@@ -28,14 +28,19 @@ static bool take_short(const uint8_t **at, size_t *left, const uint8_t **field, 
 	return true;
 }
 
-static bool package_look(const uint8_t *at, size_t left, struct package *p)
+static void read_header(const uint8_t *at, struct package *p)
 {
-	if (left < PACKAGE_HEADER)
-		return false;
 	memset(p, 0, sizeof(*p));
 	p->command = at[0];
 	p->flags = at[1];
 	memcpy(p->correlation.bytes, at + 2, GUID_BYTES);
+}
+
+static bool package_look(const uint8_t *at, size_t left, struct package *p)
+{
+	if (left < PACKAGE_HEADER)
+		return false;
+	read_header(at, p);
 	at += PACKAGE_HEADER;
 	left -= PACKAGE_HEADER;
 	if (p->flags & PACKAGE_AUTHENTICATED) {
@@ -63,6 +68,19 @@ enum frame_state frame_look(const uint8_t *bytes, size_t len, size_t most, struc
 	if (len < *size)
 		return FRAME_INCOMPLETE;
 	return package_look(bytes + FRAME_PREFIX, length, package) ? FRAME_WHOLE : FRAME_BAD_HEADER;
+}
+
+enum frame_state frame_head(const uint8_t *bytes, size_t len, struct package *package, size_t *size)
+{
+	uint32_t length = load32(bytes);
+
+	*size = FRAME_PREFIX + (size_t)length;
+	if (length < PACKAGE_HEADER || length > INT32_MAX)
+		return FRAME_BAD_LENGTH;
+	if (len < FRAME_PREFIX + PACKAGE_HEADER)
+		return FRAME_INCOMPLETE;
+	read_header(bytes + FRAME_PREFIX, package);
+	return FRAME_WHOLE;
 }
 
 static void add_short(struct buffer *out, const char *text)

@@ -63,6 +63,15 @@ enum frame_state frame_look(const uint8_t *bytes, size_t len, size_t most, struc
 			    size_t *size);
 
 /*
+ * Looks at the first LEN bytes, FRAME_PREFIX or more, of a frame that frame_look() finds longer
+ * than MOST: who it was for can be known without taking it in. FRAME_WHOLE: *PACKAGE has what
+ * stands in the header, and no payload; *SIZE is the bytes of the whole frame. FRAME_INCOMPLETE:
+ * the header is not there yet. FRAME_BAD_LENGTH: it has none, or is longer than 2^31 - 1.
+ */
+enum frame_state frame_head(const uint8_t *bytes, size_t len, struct package *package,
+			    size_t *size);
+
+/*
  * Begins a frame at the end of OUT: prefix, header and credentials (WHO may be NULL or have no
  * login). The payload is then written to OUT by the caller. Returns what frame_end() wants: how
  * many bytes lay in OUT before.

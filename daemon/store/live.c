@@ -252,6 +252,11 @@ enum subscription_state live_state(const struct live_listener *l)
 	return l->live == NULL ? SUBSCRIPTION_IDLE : l->live->subscription.state;
 }
 
+uint32_t live_asked(const struct live_listener *l)
+{
+	return l->live == NULL ? 0 : l->live->subscription.asked;
+}
+
 void live_leave(struct live_listener *l)
 {
 	struct live *live = l->live;

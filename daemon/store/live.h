@@ -82,6 +82,9 @@ bool live_leave_politely(struct live_listener *l);
 /* What the store's subscription under L is at. */
 enum subscription_state live_state(const struct live_listener *l);
 
+/* How often the store was asked for it since it was last confirmed. */
+uint32_t live_asked(const struct live_listener *l);
+
 /* The place of EVENT for readers of one stream (STREAM) or of all. */
 struct place place_of(const struct resolved_event *event, bool one_stream);
 

@@ -1,15 +1,18 @@
 #include "store/operation.h"
 
 #include "store/command.h"
+#include "store/filters.h"
 #include "store/not_handled.h"
 
 static void on_package(struct conversation *c, const struct package *package);
+static void on_too_large(struct conversation *c);
 static void on_deadline(void *arg);
 
 void operation_init(struct operation *op, struct store *store)
 {
 	op->store = store;
 	op->conversation.package = on_package;
+	op->conversation.too_large = on_too_large;
 	link_init(&op->link);
 	deadline_init(&op->deadline, on_deadline, op);
 }
@@ -76,6 +79,8 @@ static void send_now(struct operation *op)
 	if (op->sent)
 		store->counters.repeated++;
 	op->sent = true;
+	if (op->filtered)
+		filters_ask(store);
 	set_state(op, OPERATION_IN_FLIGHT);
 	buffer_add(connection_out(store->connection), buffer_at(&op->frame),
 		   buffer_len(&op->frame));
@@ -148,6 +153,11 @@ static void on_package(struct conversation *c, const struct package *package)
 		end(op, OPERATION_UNEXPECTED, package);
 		break;
 	}
+}
+
+static void on_too_large(struct conversation *c)
+{
+	end(CONTAINER(c, struct operation, conversation), OPERATION_TOO_LARGE, NULL);
 }
 
 void operations_send(struct store *store)

@@ -17,6 +17,7 @@ enum operation_end {
 	OPERATION_NOT_HANDLED, /* by a reason that waiting does not mend: IsReadOnly, or none known
 				*/
 	OPERATION_UNEXPECTED,  /* a package that is no answer to this */
+	OPERATION_TOO_LARGE,   /* the answer is longer than the frame limit */
 	OPERATION_UNAVAILABLE, /* never sent, and its time is over */
 	OPERATION_TIMEOUT,     /* sent, the connection stands, no answer in time */
 	OPERATION_LOST, /* sent, the connection went, and no answer came in time or it must not be
@@ -31,6 +32,7 @@ struct operation {
 	uint8_t answer;       /* the command of the answer */
 	uint8_t other_answer; /* another that may come instead, or 0 */
 	bool repeatable;      /* may be sent again after a loss */
+	bool filtered;        /* has a filter, which not all servers know */
 	struct buffer frame;  /* the whole frame, its correlation id filled in; kept until the end,
 				 freed by the owner */
 	/* Called once. PACKAGE is NULL where nothing came; else it lives until the call returns.

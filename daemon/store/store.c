@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/filters.h"
 #include "store/not_handled.h"
 #include "store/operation.h"
 #include "store/subscription.h"
@@ -62,6 +63,7 @@ static void on_lost(void *arg, const char *reason)
 	struct store *store = arg;
 
 	store->counters.losses++;
+	filters_forget(store);
 	loop_clear_deadline(store->loop, &store->pause);
 	subscriptions_lost(store, reason);
 	tell_watchers(store, false);
@@ -69,18 +71,31 @@ static void on_lost(void *arg, const char *reason)
 	store->changed(store->arg, false);
 }
 
+static struct conversation *find(const struct store *store, const struct guid *id)
+{
+	struct idnode *node = idtable_find(&store->conversations, id);
+
+	return node == NULL ? NULL : CONTAINER(node, struct conversation, node);
+}
+
 /* A package for no conversation is an answer that came too late, or an event after an unsubscribe.
  */
 static void on_package(void *arg, const struct package *package)
 {
-	struct store *store = arg;
-	struct idnode *node = idtable_find(&store->conversations, &package->correlation);
-	struct conversation *c;
+	struct conversation *c = find(arg, &package->correlation);
 
-	if (node == NULL)
-		return;
-	c = CONTAINER(node, struct conversation, node);
-	c->package(c, package);
+	if (c != NULL)
+		c->package(c, package);
+}
+
+static bool on_too_large(void *arg, const struct package *head)
+{
+	struct conversation *c = find(arg, &head->correlation);
+
+	if (c == NULL)
+		return false;
+	c->too_large(c);
+	return true;
 }
 
 static void on_gave_up(void *arg)
@@ -94,6 +109,7 @@ static const struct connection_events connection_events = {
 	.ready = on_ready,
 	.lost = on_lost,
 	.package = on_package,
+	.too_large = on_too_large,
 	.gave_up = on_gave_up,
 };
 

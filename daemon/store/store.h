@@ -20,6 +20,8 @@ struct store_settings {
 	struct connection_settings connection;
 	uint32_t operations_most; /* waiting or in flight */
 	size_t bytes_most;        /* of their packages */
+	uint32_t ask_again; /* milliseconds without an answer until a subscription is asked for
+			       again */
 };
 
 struct store_counters {
@@ -28,6 +30,17 @@ struct store_counters {
 	uint64_t timeouts;
 	uint64_t losses; /* of the connection */
 };
+
+/* What stands behind a correlation id. */
+struct conversation {
+	struct idnode node;
+	void (*package)(struct conversation *, const struct package *);
+	/* A package came that is longer than the frame limit, and is not taken in. */
+	void (*too_large)(struct conversation *);
+};
+
+/* What is known of the server's filters, see filters.h. */
+enum filters { FILTERS_NOT_ASKED, FILTERS_ASKED, FILTERS_REFUSED };
 
 struct store {
 	struct loop *loop;
@@ -40,6 +53,8 @@ struct store {
 	struct link subscriptions; /* in the order they were asked for */
 	struct link lives;         /* the live subscriptions that listeners share */
 	struct link watchers;      /* in the order they came */
+	enum filters filters;
+	struct conversation filters_question;
 	struct deadline
 		pause; /* while set, nothing that waits is sent: the store was not ready, or busy */
 	uint64_t sequence;        /* of the last operation begun */
@@ -64,12 +79,6 @@ void store_watch(struct store *store, struct watcher *w);
 
 /* Harmless where it does not watch. W has been initialised by store_watch(). */
 void store_unwatch(struct watcher *w);
-
-/* What stands behind a correlation id. */
-struct conversation {
-	struct idnode node;
-	void (*package)(struct conversation *, const struct package *);
-};
 
 /*
  * GAVE_UP is called when the connection is given up for good, CHANGED when it comes and goes. The

@@ -1,6 +1,8 @@
 #include "store/subscription.h"
 
+#include "base/log.h"
 #include "store/command.h"
+#include "store/filters.h"
 #include "store/not_handled.h"
 #include "store/wire_write.h"
 
@@ -43,6 +45,9 @@ static void set_state(struct subscription *sub, enum subscription_state state)
 		guid_make(&id);
 		conversation_open(store, &sub->conversation, &id);
 	}
+	loop_clear_deadline(store->loop, &sub->silence);
+	if (state == SUBSCRIPTION_CONFIRMED)
+		sub->asked = 0;
 	if (state == SUBSCRIPTION_IDLE)
 		list_remove(&sub->link);
 	else if (sub->state == SUBSCRIPTION_IDLE)
@@ -62,6 +67,10 @@ static void send_package(struct subscription *sub, uint8_t command, const void *
 static void ask(struct subscription *sub)
 {
 	set_state(sub, SUBSCRIPTION_ASKED);
+	sub->asked++;
+	if (sub->kind == SUBSCRIPTION_FILTERED)
+		filters_ask(sub->store);
+	loop_set_deadline(sub->store->loop, &sub->silence, sub->store->settings.ask_again);
 	send_package(sub, kinds[sub->kind].request, buffer_at(&sub->request),
 		     buffer_len(&sub->request));
 }
@@ -70,6 +79,32 @@ static void end(struct subscription *sub, enum subscription_end why, const struc
 {
 	set_state(sub, SUBSCRIPTION_IDLE);
 	sub->events->ended(sub->arg, why, package);
+}
+
+/*
+ * The store stands and does not answer. What it has not read yet, or answers late, must not become
+ * a second subscription: it is ended under its old correlation id, and asked for under a new one.
+ */
+static void on_silence(void *arg)
+{
+	struct subscription *sub = arg;
+
+	log_write(LOG_WARNING, "the store does not answer a subscription, asking again asked=%u",
+		  sub->asked);
+	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
+	set_state(sub, SUBSCRIPTION_WAITING);
+	if (store_may_send(sub->store))
+		ask(sub);
+}
+
+/* Ends SUB for a fault in what the store sent; the store has to be told. */
+static void abandon(struct subscription *sub, enum subscription_end why,
+		    const struct package *package)
+{
+	if (sub->state == SUBSCRIPTION_CONFIRMED && sub->events->ending != NULL)
+		sub->events->ending(sub->arg);
+	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
+	end(sub, why, package);
 }
 
 /* Packages -------------------------------------------------------------------------------------- */
@@ -103,7 +138,7 @@ static void on_confirmed(struct subscription *sub, const struct package *package
 		return;
 	if (sub->state != SUBSCRIPTION_ASKED ||
 	    !read_confirmed(&kinds[sub->kind], package, &confirmed)) {
-		end(sub, SUBSCRIPTION_UNEXPECTED, package);
+		abandon(sub, SUBSCRIPTION_UNEXPECTED, package);
 		return;
 	}
 	set_state(sub, SUBSCRIPTION_CONFIRMED);
@@ -129,7 +164,7 @@ static void on_event(struct subscription *sub, const struct package *package)
 	}
 	if (w.broken || sub->state != SUBSCRIPTION_CONFIRMED ||
 	    !resolved_event_read(bytes, &event) || (!event.event.present && !event.link.present)) {
-		end(sub, SUBSCRIPTION_UNEXPECTED, package);
+		abandon(sub, SUBSCRIPTION_UNEXPECTED, package);
 		return;
 	}
 	/* Servers from 22.10 on leave zeros out: on the log of all streams there is a position 0.
@@ -184,7 +219,15 @@ static void on_package(struct conversation *c, const struct package *package)
 		end(sub, SUBSCRIPTION_NOT_AUTHENTICATED, package);
 	else if (package->command !=
 		 CMD_CHECKPOINT_REACHED) /* nobody asks for it, and it harms nobody */
-		end(sub, SUBSCRIPTION_UNEXPECTED, package);
+		abandon(sub, SUBSCRIPTION_UNEXPECTED, package);
+}
+
+static void on_too_large(struct conversation *c)
+{
+	struct subscription *sub = CONTAINER(c, struct subscription, conversation);
+
+	if (sub->state != SUBSCRIPTION_LEAVING)
+		abandon(sub, SUBSCRIPTION_TOO_LARGE, NULL);
 }
 
 /* For the owner --------------------------------------------------------------------------------- */
@@ -193,6 +236,9 @@ void subscription_start(struct subscription *sub, struct store *store)
 {
 	sub->store = store;
 	sub->conversation.package = on_package;
+	sub->conversation.too_large = on_too_large;
+	sub->asked = 0;
+	deadline_init(&sub->silence, on_silence, sub);
 	link_init(&sub->link);
 	set_state(sub, SUBSCRIPTION_WAITING);
 	if (store_may_send(store))

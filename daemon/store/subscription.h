@@ -31,6 +31,7 @@ enum subscription_end {
 	SUBSCRIPTION_NOT_AUTHENTICATED, /* the same */
 	SUBSCRIPTION_NOT_HANDLED,
 	SUBSCRIPTION_UNEXPECTED, /* a package that has no place here */
+	SUBSCRIPTION_TOO_LARGE,  /* an event is longer than the frame limit */
 };
 
 struct subscription;
@@ -44,6 +45,9 @@ struct subscription_confirmed {
 
 /* None of them may free the subscription but `ended`, which may. */
 struct subscription_events {
+	/* The store is about to be told that it ends, for a fault in what the store sent: what is
+	 * to go out before goes now. NULL: nothing is. */
+	void (*ending)(void *arg);
 	/* Also each time that it was re-made. */
 	void (*confirmed)(void *arg, const struct subscription_confirmed *confirmed);
 	/* RETRIES: how often a group has delivered it before; -1 where the server does not say. */
@@ -68,9 +72,14 @@ struct subscription {
 	struct conversation conversation;
 	struct link link;
 	enum subscription_state state;
+	uint32_t asked; /* how often the store was asked for it since it was last confirmed */
+	struct deadline silence; /* asked again when the store has not answered until then */
 };
 
-/* Begins SUB, all of whose memory is zero but for what the owner sets. Calls nothing at once. */
+/*
+ * Begins SUB, all of whose memory is zero but for what the owner sets. Calls nothing at once. What
+ * the store does not answer is asked for again after settings.ask_again.
+ */
 void subscription_start(struct subscription *sub, struct store *store);
 
 /*

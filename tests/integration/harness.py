@@ -22,6 +22,7 @@ import threading
 import time
 import traceback
 
+import control
 import wire
 
 LIMIT = 10.0        # seconds that anything may take; generous, since machines are slow and tests run side by side
@@ -683,6 +684,16 @@ class World:
             self.abandon()
         else:
             self.stop()
+
+
+@contextlib.contextmanager
+def controlled(settings=None, store_arguments=(), **options):
+    """A World whose memstore has a control channel, and that channel."""
+    with tempfile.TemporaryDirectory(prefix="esb-") as folder:
+        path = os.path.join(folder, "control")
+        with World(settings, ["--control", path] + list(store_arguments), **options) as world, \
+                control.Control(path) as channel:
+            yield world, channel
 
 
 # TAP --------------------------------------------------------------------------------------------------------

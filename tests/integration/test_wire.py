@@ -407,13 +407,13 @@ def _():
 
 @test("frames of a length that none has: the connection is made anew, what was in flight is sent again")
 def _():
-    for length in (0, 1, 17, wire.FRAME_MOST + 1, 1 << 31, (1 << 32) - 1):
+    for length in (0, 1, 17, wire.FRAME_MOST + 1, (1 << 31) - 1, 1 << 31, (1 << 32) - 1):
         with stage() as (world, fake, client):
             peer = fake.welcome()
             write(client)
             peer.read(wire.WRITE_EVENTS)
             with contextlib.suppress(OSError):
-                peer.send_bytes(struct.pack("<I", length) + b"\x83" * 17)
+                peer.send_bytes(struct.pack("<I", length) + b"\x83" * 18)
             peer.ends()
             peer = fake.welcome()
             asked = peer.read(wire.WRITE_EVENTS)
