@@ -240,9 +240,9 @@ const struct command command_bench = {
 	.name = "bench",
 	.arguments = "",
 	.summary = "measure writes and reads through the daemon",
-	.help = "Writes events to a stream of its own and reads them again one by one, and prints how many\n"
-		"a second that were and how long one took. Deletes the stream in the end. It loads the\n"
-		"store: not for one that others use.\n",
+	.help = "Writes events to a stream of its own and reads them again one by one, and prints "
+		"how many a second that were and how long one took. Deletes the stream in the end. "
+		"It loads the store: not for one that others use.",
 	.options = rows,
 	.defaults = &defaults,
 	.size = sizeof(defaults),

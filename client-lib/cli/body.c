@@ -117,6 +117,7 @@ static bool add_members(struct buffer *events, const struct json_doc *doc, char 
 
 bool event_from_line(struct buffer *events, const char *line, size_t len, char *fault, size_t size)
 {
+	size_t before = buffer_len(events);
 	struct json_doc doc;
 	bool good = false;
 
@@ -132,5 +133,7 @@ bool event_from_line(struct buffer *events, const char *line, size_t len, char *
 		buffer_add_byte(events, '}');
 	}
 	json_doc_free(&doc);
+	if (!good && !events->failed)
+		buffer_cut(events, buffer_len(events) - before);
 	return good;
 }

@@ -32,7 +32,7 @@ int read_whole(const char *file, struct buffer *out);
  * Adds the event in the LEN bytes at LINE, a JSON object as the commands print them, to EVENTS, the
  * elements of the list `events` of a WriteEvents: what says what is to be written, byte for byte.
  * Members that say where an event was are left out. Returns true, or false with what is wrong in
- * FAULT.
+ * FAULT; nothing is added then.
  */
 bool event_from_line(struct buffer *events, const char *line, size_t len, char *fault, size_t size);
 

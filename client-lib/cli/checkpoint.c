@@ -181,9 +181,10 @@ static int run_delete(struct cli *cli)
 const struct command command_checkpoint_list = {
 	.name = "checkpoint list",
 	.arguments = "",
-	.summary = "where readers with a checkpoint are",
-	.help = "Prints the checkpoints that the daemon keeps: up to which event everything has been\n"
-		"acknowledged, and whether a reader holds it now.\n",
+	.summary = "list them",
+	.family = "where readers with a checkpoint are",
+	.help = "Prints the checkpoints that the daemon keeps: up to which event everything has "
+		"been acknowledged, and whether a reader holds it now.",
 	.options = rows,
 	.defaults = &defaults,
 	.size = sizeof(defaults),
@@ -194,8 +195,8 @@ const struct command command_checkpoint_get = {
 	.name = "checkpoint get",
 	.arguments = "NAME",
 	.summary = "the position of a checkpoint",
-	.help = "Prints the position of a checkpoint: the number of an event, or COMMIT/PREPARE for all\n"
-		"streams. Exit status 66 where there is none of that name.\n",
+	.help = "Prints the position of a checkpoint: the number of an event, or COMMIT/PREPARE "
+		"for all streams. Exit status 66 where there is none of that name.",
 	.least = 1,
 	.most = 1,
 	.options = rows,
@@ -208,8 +209,8 @@ const struct command command_checkpoint_set = {
 	.name = "checkpoint set",
 	.arguments = "NAME POSITION",
 	.summary = "move a checkpoint",
-	.help = "Moves a checkpoint, or makes it. The reader that uses it next goes on behind POSITION: the\n"
-		"number of an event, or COMMIT/PREPARE for all streams. Nobody may hold it meanwhile.\n",
+	.help = "Moves a checkpoint, or makes it. The reader that uses it next goes on behind POSITION: "
+		"the number of an event, or COMMIT/PREPARE for all streams. Nobody may hold it meanwhile.",
 	.least = 2,
 	.most = 2,
 	.options = rows,
@@ -222,7 +223,7 @@ const struct command command_checkpoint_delete = {
 	.name = "checkpoint delete",
 	.arguments = "NAME",
 	.summary = "remove a checkpoint",
-	.help = "Removes a checkpoint. The reader that uses the name next begins anew.\n",
+	.help = "Removes a checkpoint. The reader that uses the name next begins anew.",
 	.least = 1,
 	.most = 1,
 	.options = rows,

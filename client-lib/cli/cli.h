@@ -46,8 +46,9 @@ struct cli {
 struct command {
 	const char *name;      /* one word, or two: "group create" */
 	const char *arguments; /* for the help: "STREAM TYPE [DATA|-]" */
-	const char *summary;   /* one line, for the list of commands */
-	const char *help;      /* what it does, lines of at most 79 columns; ends with a LF */
+	const char *summary;   /* a few words, for the list of commands */
+	const char *family;    /* the same of all with its first word, on the first of them */
+	const char *help;      /* what it does; lines are broken where it is printed */
 	const char *notes;     /* what stands below the options, or NULL */
 	int least, most;       /* words that are no options; -1: any number */
 	const struct option_row *options; /* NULL: none of its own */
@@ -87,8 +88,9 @@ int cli_refused(const char *what, const struct esbridge_message *message);
 /* True where what goes to standard output should have colours. */
 bool cli_color(const struct cli *cli);
 
-/* Help of one command, or with NULL of all, on standard output. */
+/* Help on standard output: of a command, of those whose first word is FIRST, of all. */
 void help_command(const struct command *command);
+void help_family(const char *first);
 void help_all(void);
 
 #endif

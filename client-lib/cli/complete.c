@@ -53,7 +53,9 @@ static void offer_commands(const char *first, const char *word)
 				offer(name + len + 1, commands[i]->summary);
 		} else if (begins(name, word) &&
 			   (len != last_len || memcmp(name, last, len) != 0)) {
-			printf("%.*s\t%s\n", (int)len, name, commands[i]->summary);
+			printf("%.*s\t%s\n", (int)len, name,
+			       commands[i]->family != NULL ? commands[i]->family
+							   : commands[i]->summary);
 		}
 		last = name;
 		last_len = len;
@@ -74,7 +76,9 @@ static void look_at(struct situation *s, char *word)
 	int used;
 
 	if (s->open != NULL) {
-		s->open = NULL;
+		/* bash makes three words of --option=word. */
+		if (strcmp(word, "=") != 0)
+			s->open = NULL;
 	} else if (strcmp(word, "--") == 0) {
 		s->ended = true;
 	} else if (*word == '-') {
@@ -114,8 +118,8 @@ const struct command command_complete = {
 	.name = "complete",
 	.arguments = "-- [WORD]...",
 	.summary = "print how the last word may go on, for the shells",
-	.help = "Prints how the last word may go on, for the completion of bash and zsh: a word, a\n"
-		"tab and what it means on each line.\n",
+	.help = "Prints how the last word may go on, for the completion of bash and zsh: a word, "
+		"a tab and what it means on each line.",
 	.most = -1,
 	.hidden = true,
 	.run = run_complete,

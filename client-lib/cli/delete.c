@@ -15,7 +15,7 @@ static const struct option_row rows[] = {
 	  "for good: the name can never be used again" },
 	{ "expected-version", 'e', OPTION_VERSION,
 	  offsetof(struct delete_options, expected_version), "V", 0, 0, version_words,
-	  "any (the default), no_stream, stream_exists or a number" },
+	  "any (the default), no_stream, stream_exists, N" },
 	{ NULL, 0, OPTION_FLAG, 0, NULL, 0, 0, NULL, NULL },
 };
 
@@ -44,7 +44,7 @@ const struct command command_delete = {
 	.name = "delete",
 	.arguments = "STREAM",
 	.summary = "delete a stream",
-	.help = "Deletes a stream. Events can be written to it again later, unless --hard is given.\n",
+	.help = "Deletes a stream. Events can be written to it again later, unless --hard is given.",
 	.least = 1,
 	.most = 1,
 	.options = rows,

@@ -166,11 +166,9 @@ const struct command command_exec = {
 	.name = "exec",
 	.arguments = "[REQUEST]...",
 	.summary = "send requests as they are, print the replies",
-	.help = "Sends each REQUEST, a line of esbridge-protocol(7), or without any the lines of standard\n"
-		"input, and prints what comes back, until all replies are there. The exit status is that\n"
-		"of the first error.\n"
-		"\n"
-		"  esbridge exec '{\"op\":\"ping\"}'\n",
+	.help = "Sends each REQUEST, a line of esbridge-protocol(7), or without any the lines of "
+		"standard input, and prints what comes back, until all replies are there. The exit "
+		"status is that of the first error.\n\n  esbridge exec '{\"op\":\"ping\"}'",
 	.most = -1,
 	.options = rows,
 	.defaults = &defaults,

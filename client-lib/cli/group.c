@@ -146,12 +146,12 @@ static int run_list_settings(struct cli *cli)
 const struct command command_group_create = {
 	.name = "group create",
 	.arguments = "STREAM GROUP [SETTING=VALUE]...",
-	.summary = "make, change and remove groups of readers",
-	.help = "Makes a group of readers of a stream, a persistent subscription. Most servers let\n"
-		"administrators alone do so: --user and --password-file. The settings are those that\n"
-		"'esbridge group list-settings' prints.\n"
-		"\n"
-		"  esbridge group create people billing start_from=0 max_retry_count=5\n",
+	.summary = "make a group",
+	.family = "make, change and remove groups of readers",
+	.help = "Makes a group of readers of a stream, a persistent subscription. Most servers let "
+		"administrators alone do so: --user and --password-file. The settings are those "
+		"that 'esbridge group list-settings' prints.\n\n  esbridge group create people billing "
+		"start_from=0 max_retry_count=5",
 	.least = 2,
 	.most = -1,
 	.run = run_create,
@@ -161,8 +161,8 @@ const struct command command_group_update = {
 	.name = "group update",
 	.arguments = "STREAM GROUP [SETTING=VALUE]...",
 	.summary = "change the settings of a group",
-	.help = "Changes the settings of a group. What is left out gets its default, not what the group\n"
-		"had. Its readers are connected anew.\n",
+	.help = "Changes the settings of a group. What is left out gets its default, not what the "
+		"group had. Its readers are connected anew.",
 	.least = 2,
 	.most = -1,
 	.run = run_update,
@@ -172,7 +172,8 @@ const struct command command_group_delete = {
 	.name = "group delete",
 	.arguments = "STREAM GROUP",
 	.summary = "remove a group",
-	.help = "Removes a group, with what the store knows of its readers' progress. The events stay.\n",
+	.help = "Removes a group, with what the store knows of its readers' progress. The events "
+		"stay.",
 	.least = 2,
 	.most = 2,
 	.run = run_delete,
@@ -182,6 +183,6 @@ const struct command command_group_list_settings = {
 	.name = "group list-settings",
 	.arguments = "",
 	.summary = "the settings of groups and their defaults",
-	.help = "Prints the settings of groups with their defaults. Needs no daemon.\n",
+	.help = "Prints the settings of groups with their defaults. Needs no daemon.",
 	.run = run_list_settings,
 };

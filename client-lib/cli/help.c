@@ -5,7 +5,7 @@
 #include "cli.h"
 #include "commands.h"
 
-enum { LEFT_TEXT = 64, GAP = 2 };
+enum { WIDTH = 79, LEFT_TEXT = 64, GAP = 2, COMMAND_COLUMN = 16 };
 
 /* What stands left of the text of an option: "  -n, --count N". Returns its length. */
 static int left_side(const struct option_row *row, char text[LEFT_TEXT])
@@ -34,51 +34,88 @@ static void print_options(const struct option_row *rows)
 	}
 }
 
-void help_command(const struct command *command)
+/* Prints TEXT in lines of at most WIDTH columns; a LF in it ends a line. */
+static void print_wrapped(const char *text)
 {
-	printf("usage: esbridge %s [OPTION]...%s%s\n\n%s\n", command->name,
-	       *command->arguments != '\0' ? " " : "", command->arguments, command->help);
-	if (command->options != NULL) {
-		print_options(command->options);
-		putchar('\n');
+	int column = 0;
+	bool joined =
+		true; /* nothing stands before the next word that it must be kept apart from */
+
+	while (*text != '\0') {
+		int len = (int)strcspn(text, " \n");
+
+		if (column > 0 && column + 1 + len > WIDTH) {
+			putchar('\n');
+			column = 0;
+			joined = true;
+		}
+		column += printf("%s%.*s", joined ? "" : " ", len, text);
+		joined = false;
+		text += len;
+		if (*text == '\n') {
+			putchar('\n');
+			column = 0;
+			joined = true;
+			/* The blanks at the beginning of a line are kept. */
+			for (text++; *text == ' '; text++)
+				column += printf(" ");
+		} else if (*text == ' ') {
+			text++;
+		}
 	}
-	if (command->notes != NULL)
-		printf("%s\n", command->notes);
-	puts("Options of every command, which 'esbridge --help' explains:\n"
-	     "  -S PATH, --timeout TIME, --user NAME, --password-file FILE, --color WHEN, -q");
+	putchar('\n');
 }
 
-/* Commands of two words with the same first one make one line, with the summary of the first. */
-static const struct command *const *print_family(const struct command *const *at)
+void help_command(const struct command *command)
 {
-	const char *space = strchr((*at)->name, ' ');
-	size_t first = space == NULL ? strlen((*at)->name) : (size_t)(space - (*at)->name) + 1;
-	const char *summary = (*at)->summary;
-	int width = printf("  %s", (*at)->name);
+	printf("usage: esbridge %s [OPTION]...%s%s\n\n", command->name,
+	       *command->arguments != '\0' ? " " : "", command->arguments);
+	print_wrapped(command->help);
+	putchar('\n');
+	if (command->options != NULL)
+		print_options(command->options);
+	if (command->notes != NULL)
+		printf("\n%s", command->notes);
+	if (command->options != NULL || command->notes != NULL)
+		putchar('\n');
+	puts("Also -S, --timeout, --user, --password-file, --color, -q: see 'esbridge --help'.");
+}
 
-	for (at++;
-	     space != NULL && *at != NULL && memcmp((*at)->name, space - first + 1, first) == 0;
-	     at++)
-		width += printf("|%s", (*at)->name + first);
-	printf("%*s%s\n", width < 30 ? 30 - width : 1, "", summary);
-	return at;
+/* True where NAME is of two words, and FIRST the first one. */
+static bool is_of_family(const char *name, const char *first)
+{
+	size_t len = strcspn(name, " ");
+
+	return name[len] == ' ' && strlen(first) == len && memcmp(name, first, len) == 0;
+}
+
+void help_family(const char *first)
+{
+	for (size_t i = 0; commands[i] != NULL; i++) {
+		if (is_of_family(commands[i]->name, first))
+			printf("  %-28s%s\n", commands[i]->name, commands[i]->summary);
+	}
+	printf("\n'esbridge help %s WORD' says more.\n", first);
 }
 
 void help_all(void)
 {
 	puts("usage: esbridge [OPTION]... COMMAND [ARGUMENT]...\n\n"
-	     "EventStoreDB from the shell, through esbridged. 'esbridge COMMAND --help' says more.\n");
-	for (const struct command *const *at = commands; *at != NULL;) {
-		if ((*at)->hidden)
-			at++;
-		else
-			at = print_family(at);
+	     "EventStoreDB from the shell, through esbridged. 'esbridge help COMMAND' says more.\n");
+	for (size_t i = 0; commands[i] != NULL; i++) {
+		const struct command *c = commands[i];
+		int len = (int)strcspn(c->name, " ");
+
+		if (c->hidden || (c->name[len] == ' ' && c->family == NULL))
+			continue;
+		printf("  %.*s%*s%s\n", len, c->name, COMMAND_COLUMN - len, "",
+		       c->family != NULL ? c->family : c->summary);
 	}
 	puts("\nOptions of every command:");
 	print_options(common_options);
-	puts("\nExit status: 0, or one of sysexits(3), see esbridge(1): 64 mistake on the command line,\n"
-	     "65 in the data, 66 no such stream, 69 no daemon or store, 73 not as expected, 75 try again\n"
-	     "later, 77 not allowed.");
+	puts("\nExit status: 0, or one of sysexits(3), see esbridge(1): 64 mistake on the command\n"
+	     "line, 65 in the data, 66 no such stream, 69 no daemon or no store, 73 not as\n"
+	     "expected, 75 try again later, 77 not allowed.");
 }
 
 static int run_help(struct cli *cli)
@@ -88,21 +125,24 @@ static int run_help(struct cli *cli)
 
 	if (cli->count == 0) {
 		help_all();
-		return 0;
+		return EX_OK;
 	}
 	command = command_find(cli->arguments, cli->count, &used);
-	if (command == NULL)
+	if (command == NULL && used == 1 && cli->count == 1)
+		help_family(cli->arguments[0]);
+	else if (command == NULL)
 		return fail(EX_USAGE, "help: there is no command '%s%s%s'", cli->arguments[0],
 			    cli->count > 1 ? " " : "", cli->count > 1 ? cli->arguments[1] : "");
-	help_command(command);
-	return 0;
+	else
+		help_command(command);
+	return EX_OK;
 }
 
 const struct command command_help = {
 	.name = "help",
 	.arguments = "[COMMAND]",
 	.summary = "print the help of a command",
-	.help = "Prints the help of a command, or the list of all commands.\n",
+	.help = "Prints the help of a command, or the list of all commands.",
 	.most = 2,
 	.run = run_help,
 };

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +134,10 @@ static int no_command(char *const *words, int count, int used)
 		say("'%s' needs a second word", words[0]);
 	else
 		say("there is no command '%s %s'", words[0], words[1]);
-	return try_help(NULL);
+	if (used == 0)
+		return try_help(NULL);
+	say("try 'esbridge help %s'", words[0]);
+	return EX_USAGE;
 }
 
 static int wrong_count(const struct cli *cli)
@@ -180,6 +184,15 @@ static int run_command(struct cli *cli, int argc, char **argv)
 	return status;
 }
 
+/* True where the second of WORDS, behind the first word of a command of two, is "--help" or "-h".
+ */
+static bool asks_for_help(int count, char *const *words)
+{
+	const struct option_row *row = count > 1 ? option_find(common_options, words[1]) : NULL;
+
+	return row != NULL && row->at == offsetof(struct common, help);
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
 	struct option_set set = { common_options, &cli->common };
@@ -195,6 +208,10 @@ static int run(struct cli *cli, int argc, char **argv)
 	}
 	if (cli->command == NULL && cli->common.help && used == 0) {
 		help_all();
+		return EX_OK;
+	}
+	if (cli->command == NULL && used == 1 && asks_for_help(argc - first, argv + first)) {
+		help_family(argv[first]);
 		return EX_OK;
 	}
 	if (cli->command == NULL)

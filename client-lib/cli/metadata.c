@@ -22,7 +22,7 @@ struct metadata_options {
 static const struct option_row set_rows[] = {
 	{ "expected-version", 'e', OPTION_VERSION,
 	  offsetof(struct metadata_options, expected_version), "V", 0, 0, version_words,
-	  "of the metadata: any (the default), no_stream or a number" },
+	  "of the metadata: any, no_stream or a number" },
 	{ NULL, 0, OPTION_FLAG, 0, NULL, 0, 0, NULL, NULL },
 };
 
@@ -124,8 +124,9 @@ static int run_set(struct cli *cli)
 const struct command command_metadata_get = {
 	.name = "metadata get",
 	.arguments = "STREAM",
-	.summary = "the metadata of a stream",
-	.help = "Prints the metadata of a stream, JSON. Exit status 66 where it has none.\n",
+	.summary = "print the metadata of a stream",
+	.family = "the metadata of a stream",
+	.help = "Prints the metadata of a stream, JSON. Exit status 66 where it has none.",
 	.least = 1,
 	.most = 1,
 	.options = get_rows,
@@ -138,8 +139,8 @@ const struct command command_metadata_set = {
 	.name = "metadata set",
 	.arguments = "STREAM JSON|-",
 	.summary = "set the metadata of a stream",
-	.help = "Sets the metadata of a stream to JSON, such as {\"$maxCount\":100}, {\"$maxAge\":3600} or\n"
-		"{\"$tb\":5}; - takes it from standard input. What was there before is replaced.\n",
+	.help = "Sets the metadata of a stream to JSON, such as {\"$maxCount\":100}, {\"$maxAge\":3600} "
+		"or {\"$tb\":5}; - takes it from standard input. What was there before is replaced.",
 	.least = 2,
 	.most = 2,
 	.options = set_rows,

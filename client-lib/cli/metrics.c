@@ -32,7 +32,7 @@ const struct command command_metrics = {
 	.name = "metrics",
 	.arguments = "",
 	.summary = "the daemon's counters, for Prometheus",
-	.help = "Prints the counters of the daemon in the text format of Prometheus. esbridged(8) says what\n"
-		"they mean.\n",
+	.help = "Prints the counters of the daemon in the text format of Prometheus. esbridged(8) "
+		"says what they mean.",
 	.run = run_metrics,
 };

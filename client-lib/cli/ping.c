@@ -23,7 +23,7 @@ const struct command command_ping = {
 	.name = "ping",
 	.arguments = "",
 	.summary = "ask whether the store answers",
-	.help = "Sends a Ping to the store and waits for its Pong. The time is that between esbridged\n"
-		"and the store. Exit status 69 where there is no daemon, or no store behind it.\n",
+	.help = "Sends a Ping to the store and waits for its Pong. The time is that between esbridged "
+		"and the store. Exit status 69 where there is no daemon, or no store behind it.",
 	.run = run_ping,
 };

@@ -83,7 +83,7 @@ static bool print_page(struct reading *r, const struct esbridge_message *page, i
 /* Where the page after PAGE begins. False where there is none. */
 static bool go_on(struct reading *r, const struct esbridge_message *page)
 {
-	if (page->is_end_of_stream || (uint64_t)r->left <= page->record_count)
+	if (selection_is_end(&r->selection, page) || (uint64_t)r->left <= page->record_count)
 		return false;
 	r->next.from = r->selection.stream != NULL ? ESBRIDGE_FROM_NUMBER : ESBRIDGE_FROM_POSITION;
 	r->next.number = page->next_event_number;
@@ -150,7 +150,7 @@ const struct command command_read = {
 	.name = "read",
 	.arguments = "STREAM|--all",
 	.summary = "print events",
-	.help = "Prints the events of a stream, or of all, one after the other.\n",
+	.help = "Prints the events of a stream, or of all, one after the other.",
 	.notes = event_format_help,
 	.most = 1,
 	.options = rows,

@@ -29,7 +29,7 @@ const struct command command_scavenge = {
 	.name = "scavenge",
 	.arguments = "",
 	.summary = "let the store free the room of deleted events",
-	.help = "Starts a scavenge of the store, and prints what it answers. It goes on after that. Only\n"
-		"for administrators and operators of the store: --user and --password-file.\n",
+	.help = "Starts a scavenge of the store, and prints what it answers. It goes on after that. "
+		"Only for administrators and operators of the store: --user and --password-file.",
 	.run = run_scavenge,
 };

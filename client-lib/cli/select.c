@@ -80,11 +80,9 @@ int selection_place(const struct selection *s, const char *option, const struct 
 	return EX_OK;
 }
 
-int selection_print(struct selection *s, const struct esbridge_message *message)
+/* A read of all streams does not tell its end: it is a page with nothing in it. */
+bool selection_is_end(const struct selection *s, const struct esbridge_message *page)
 {
-	int status = EX_OK;
-
-	for (size_t i = 0; status == EX_OK && i < message->record_count; i++)
-		status = event_print(&s->format, &message->records[i]);
-	return status;
+	return page->is_end_of_stream ||
+	       (s->stream == NULL && s->filter == NULL && page->record_count == 0);
 }

@@ -36,16 +36,9 @@ struct select_options {
 		  0, \
 		  0, \
 		  event_outputs, \
-		  "ndjson (the default), a JSON object on a line, or pretty" }, \
-		{ "format", \
-		  'F', \
-		  OPTION_TEXT, \
-		  SELECT_AT(type, format), \
-		  "TEXT", \
-		  0, \
-		  0, \
-		  NULL, \
-		  "print TEXT for each event, see below" }, \
+		  "ndjson (the default), JSON lines, or pretty" }, \
+		{ "format", 'F', OPTION_TEXT, SELECT_AT(type, format),         "TEXT", \
+		  0,        0,   NULL,        "print TEXT for each, see below" }, \
 		{ "keep-links", \
 		  'L', \
 		  OPTION_FLAG, \
@@ -65,7 +58,7 @@ struct select_options {
 		  0, \
 		  0, \
 		  NULL, \
-		  "with --all: streams that begin so; the store must know filters" }, \
+		  "with --all: streams that begin so" }, \
 		{ "stream-regex", \
 		  0, \
 		  OPTION_TEXT, \
@@ -111,7 +104,7 @@ void selection_free(struct selection *s);
  */
 int selection_place(const struct selection *s, const char *option, const struct place *place);
 
-/* Prints all events of a reply. Returns 0 or an exit status. */
-int selection_print(struct selection *s, const struct esbridge_message *message);
+/* True where PAGE, the reply to a read, is the last one. */
+bool selection_is_end(const struct selection *s, const struct esbridge_message *page);
 
 #endif

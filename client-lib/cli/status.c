@@ -212,8 +212,8 @@ const struct command command_status = {
 	.name = "status",
 	.arguments = "",
 	.summary = "how the daemon and its connection to the store are",
-	.help = "Prints how esbridged is, its connection to the store and, with --all, its clients and\n"
-		"their subscriptions. --all is for root and the user of the daemon.\n",
+	.help = "Prints how esbridged is, its connection to the store and, with --all, its clients "
+		"and their subscriptions. --all is for root and the user of the daemon.",
 	.options = rows,
 	.defaults = &defaults,
 	.size = sizeof(defaults),

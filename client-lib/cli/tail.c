@@ -152,7 +152,7 @@ static int read_last(struct tail *t, struct pages *pages)
 		read.from = read.stream != NULL ? ESBRIDGE_FROM_NUMBER : ESBRIDGE_FROM_POSITION;
 		read.number = page->next_event_number;
 		read.position = page->next_position;
-		more = !page->is_end_of_stream;
+		more = !selection_is_end(&t->selection, page);
 	}
 	return EX_OK;
 }
@@ -314,8 +314,8 @@ const struct command command_tail = {
 	.name = "tail",
 	.arguments = "STREAM|--all",
 	.summary = "print the last events, and those to come",
-	.help = "Prints the last events of a stream, or of all; with -f those that are written from then\n"
-		"on too, as they come. When esbridged or the store is restarted it goes on.\n",
+	.help = "Prints the last events of a stream, or of all; with -f those that are written from "
+		"then on too. When esbridged or the store is restarted it goes on.",
 	.notes = event_format_help,
 	.most = 1,
 	.options = rows,

@@ -18,7 +18,7 @@ struct start_options {
 
 static const struct option_row start_rows[] = {
 	{ "expected-version", 'e', OPTION_VERSION, offsetof(struct start_options, expected_version),
-	  "V", 0, 0, version_words, "any (the default), no_stream, stream_exists or a number" },
+	  "V", 0, 0, version_words, "any (the default), no_stream, stream_exists, N" },
 	{ NULL, 0, OPTION_FLAG, 0, NULL, 0, 0, NULL, NULL },
 };
 
@@ -136,9 +136,10 @@ static int run_commit(struct cli *cli)
 const struct command command_transaction_start = {
 	.name = "transaction start",
 	.arguments = "STREAM",
-	.summary = "write in several steps, all or nothing",
-	.help = "Starts a transaction on a stream and prints its number. The servers keep it until it is\n"
-		"committed; one that is never committed does nothing.\n",
+	.summary = "start one, print its number",
+	.family = "write in several steps, all or nothing",
+	.help = "Starts a transaction on a stream and prints its number. The servers keep it until "
+		"it is committed; one that is never committed does nothing.",
 	.least = 1,
 	.most = 1,
 	.options = start_rows,
@@ -151,8 +152,8 @@ const struct command command_transaction_write = {
 	.name = "transaction write",
 	.arguments = "NUMBER",
 	.summary = "add events to a transaction",
-	.help = "Adds the events on standard input, each on a line as for 'esbridge write', to a\n"
-		"transaction. They can be read when it is committed.\n",
+	.help = "Adds the events on standard input, each on a line as for 'esbridge write', to a "
+		"transaction. They can be read when it is committed.",
 	.least = 1,
 	.most = 1,
 	.run = run_write,
@@ -162,7 +163,7 @@ const struct command command_transaction_commit = {
 	.name = "transaction commit",
 	.arguments = "NUMBER",
 	.summary = "commit a transaction",
-	.help = "Commits a transaction: all its events are in the stream then, behind each other.\n",
+	.help = "Commits a transaction: all its events are in the stream then, behind each other.",
 	.least = 1,
 	.most = 1,
 	.run = run_commit,

@@ -37,8 +37,8 @@ const struct command command_uuid = {
 	.name = "uuid",
 	.arguments = "",
 	.summary = "make ids for events",
-	.help = "Makes a random UUID, to be the id of an event. Who writes an event with an id of its\n"
-		"own can write it again when the answer was lost. Needs no daemon.\n",
+	.help = "Makes a random UUID, to be the id of an event. Who writes an event with an id of "
+		"its own can write it again when the answer was lost. Needs no daemon.",
 	.options = rows,
 	.defaults = &defaults,
 	.size = sizeof(defaults),

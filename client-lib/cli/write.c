@@ -28,7 +28,7 @@ struct write_options {
 
 static const struct option_row rows[] = {
 	{ "expected-version", 'e', OPTION_VERSION, offsetof(struct write_options, expected_version),
-	  "V", 0, 0, version_words, "any (the default), no_stream, stream_exists or a number" },
+	  "V", 0, 0, version_words, "any (the default), no_stream, stream_exists, N" },
 	{ "id", 'i', OPTION_TEXT, offsetof(struct write_options, id), "UUID", 0, 0, NULL,
 	  "the id of the event; made where it is not given" },
 	PAYLOAD_ROWS(struct write_options),
@@ -135,7 +135,8 @@ static int write_events(struct lines *l)
 	status = body_execute(l->cli, "WriteEvents", &body, &reply);
 	buffer_free(&body);
 	if (status != EX_OK) {
-		say("write: lines %" PRIu64 " to %" PRIu64 "; what was before them is written",
+		say("write: that was line %" PRIu64 " to %" PRIu64
+		    " of the input; what stands before is written",
 		    l->line - (uint64_t)l->count + 1, l->line);
 		return status;
 	}
@@ -231,10 +232,10 @@ const struct command command_write = {
 	.name = "write",
 	.arguments = "STREAM [TYPE [DATA|-]]",
 	.summary = "write events",
-	.help = "Writes an event of the TYPE with DATA, which is JSON unless --content says otherwise; -\n"
-		"takes it from standard input. Without a TYPE each line of standard input is an event, a\n"
-		"JSON object as 'esbridge read' prints them: event_type, event_id, data, data_text,\n"
-		"data_base64, metadata. Prints the number and the id of each event.\n",
+	.help = "Writes an event of the TYPE with DATA, which is JSON unless --content says otherwise; "
+		"- takes it from standard input. Without a TYPE each line of standard input is an "
+		"event, a JSON object as 'esbridge read' prints them: event_type, event_id, data, "
+		"data_text, data_base64, metadata. Prints the number and the id of each event.",
 	.least = 1,
 	.most = 3,
 	.options = rows,
