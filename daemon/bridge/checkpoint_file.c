@@ -54,13 +54,31 @@ const char *checkpoint_file_fault(const struct checkpoint_file *f)
 	return f->fault;
 }
 
+/* The errno of the last call of the system that failed on the database or on its WAL. */
+static int file_error(const struct checkpoint_file *f, int which)
+{
+	sqlite3_file *file = NULL;
+	int error = 0;
+
+	sqlite3_file_control(f->db, "main", which, &file);
+	if (file != NULL && file->pMethods != NULL)
+		file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error;
+}
+
 /* The errno of what failed, where the failure is one of the system; else 0. */
 static int system_error(const struct checkpoint_file *f)
 {
 	int code = sqlite3_errcode(f->db) & 0xff;
-	bool has_one = code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL;
+	int error = 0;
 
-	return has_one ? sqlite3_system_errno(f->db) : 0;
+	if (code == SQLITE_IOERR)
+		error = file_error(f, SQLITE_FCNTL_JOURNAL_POINTER);
+	if (code == SQLITE_IOERR && error == 0)
+		error = file_error(f, SQLITE_FCNTL_FILE_POINTER);
+	if ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && error == 0)
+		error = sqlite3_system_errno(f->db);
+	return error;
 }
 
 /* Sets the fault to REASON; NULL: to what SQLite says. Always false, for the caller to return. */

@@ -7,8 +7,11 @@ static void on_failed(void *arg)
 {
 	struct reader *r = arg;
 
-	reader_drop(r, ERROR_FAIL, "checkpoint_failed",
-		    checkpoints_fault(r->session->bridge->checkpoints));
+	if (r->is_leaving)
+		reader_left(r);
+	else
+		reader_drop(r, ERROR_FAIL, "checkpoint_failed",
+			    checkpoints_fault(r->session->bridge->checkpoints));
 }
 
 bool reader_checkpoint_hold(struct reader *r, const struct subscribe_arguments *a,

@@ -9,6 +9,8 @@
 static Suite *(*const suites[])(void) = {
 	base64_suite,
 	buffer_suite,
+	checkpoint_file_suite,
+	checkpoint_suite,
 	config_suite,
 	event_suite,
 	frame_suite,
@@ -28,6 +30,7 @@ static Suite *(*const suites[])(void) = {
 	message_to_json_suite,
 	metrics_suite,
 	notify_suite,
+	outstanding_suite,
 	settings_suite,
 	transcripts_suite,
 	wire_suite,

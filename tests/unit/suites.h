@@ -11,6 +11,8 @@
 
 Suite *base64_suite(void);
 Suite *buffer_suite(void);
+Suite *checkpoint_file_suite(void);
+Suite *checkpoint_suite(void);
 Suite *config_suite(void);
 Suite *event_suite(void);
 Suite *frame_suite(void);
@@ -30,6 +32,7 @@ Suite *message_to_json_random_suite(void);
 Suite *message_to_json_suite(void);
 Suite *metrics_suite(void);
 Suite *notify_suite(void);
+Suite *outstanding_suite(void);
 Suite *settings_suite(void);
 Suite *transcripts_suite(void);
 Suite *wire_suite(void);
