@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "local/metrics_http.h"
 #include "store/frame.h"
 
 enum { FAULT_MOST = 512, PASSWORD_FILE_MOST = 4096 };
@@ -218,6 +219,19 @@ static void check_store(struct loading *l)
 		mistake(l, "password", "username", "a password without a username");
 }
 
+static void check_daemon(struct loading *l)
+{
+	const char *listen = l->config->daemon.metrics_listen;
+	struct sockaddr_storage address;
+	socklen_t len;
+
+	if (*listen != '\0' && !metrics_http_address(listen, &address, &len))
+		mistake(l, "metrics_listen", NULL,
+			"metrics_listen: '%s' is none of PORT, ADDRESS:PORT and [ADDRESS]:PORT, "
+			"with a port from 0 to 65535",
+			listen);
+}
+
 bool config_load(struct config *c, const char *path, void (*complain)(void *arg, const char *text),
 		 void *arg)
 {
@@ -231,6 +245,7 @@ bool config_load(struct config *c, const char *path, void (*complain)(void *arg,
 	check_orders(&l);
 	check_store(&l);
 	check_tls(&l);
+	check_daemon(&l);
 	free(l.lines);
 	if (!l.good)
 		config_free(c);

@@ -64,6 +64,7 @@ struct config {
 		int64_t log_prefix;     /* enum log_prefix */
 		int64_t log_format;     /* enum log_format */
 		int64_t slow_operation; /* 0: none is */
+		char *metrics_listen;   /* "": nowhere; see metrics_http_address() */
 		char *state_dir;        /* "": see config_state_dir() */
 		int64_t checkpoint_delay;
 		int64_t checkpoint_acks;

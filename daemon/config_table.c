@@ -149,6 +149,11 @@ const struct setting config_table[] = {
 	  NULL, true,
 	  "A request to the store that takes this long, from its line to its reply, gets a line in the "
 	  "log. 0: none does." },
+	{ "daemon", "metrics_listen", SETTING_TEXT, AT(daemon.metrics_listen), "", 0, 64, NULL,
+	  false,
+	  "Where /metrics, /healthz and /readyz are told over HTTP, without a password: PORT on "
+	  "127.0.0.1, ADDRESS:PORT, or [ADDRESS]:PORT for IPv6. Port 0: the system chooses one, which "
+	  "the log names. Empty: nowhere." },
 	{ "daemon", "state_dir", SETTING_TEXT, AT(daemon.state_dir), "", 0, 180, NULL, false,
 	  "The directory for the file of checkpoints, which is made when the first one is used. Empty: "
 	  "$STATE_DIRECTORY where systemd sets that (StateDirectory=), else /var/lib/esbridge." },

@@ -15,6 +15,7 @@
 #include "base/notify.h"
 #include "bridge/checkpoint.h"
 #include "local/listener.h"
+#include "local/metrics_http.h"
 
 enum { SIGNALS = 3 };
 
@@ -25,6 +26,7 @@ struct daemon {
 	struct bridge bridge;
 	struct local local;
 	struct listener *listener;
+	struct metrics_http *metrics; /* NULL: not wanted */
 	struct event *signals[SIGNALS];
 	struct deadline drain; /* the end of the patience with clients at the stop */
 	struct job end;
@@ -272,11 +274,24 @@ static void make_checkpoints(struct daemon *d)
 	free(directory);
 }
 
+static bool open_listeners(struct daemon *d)
+{
+	const char *metrics = d->config->daemon.metrics_listen;
+	char fault[256];
+
+	d->listener = listener_new(&d->local, fault, sizeof(fault));
+	if (d->listener != NULL && metrics[0] != '\0')
+		d->metrics = metrics_http_new(&d->local, metrics, fault, sizeof(fault));
+	if (d->listener != NULL && (d->metrics != NULL || metrics[0] == '\0'))
+		return true;
+	log_write(LOG_ERROR, "%s", fault);
+	return false;
+}
+
 /* Returns EX_OK, or what to exit with. */
 static int start(struct daemon *d)
 {
 	struct store_settings store;
-	char fault[256];
 
 	d->loop = loop_new();
 	watch_signals(d);
@@ -300,11 +315,8 @@ static int start(struct daemon *d)
 			  d->config->socket.group);
 		return EX_CONFIG;
 	}
-	d->listener = listener_new(&d->local, fault, sizeof(fault));
-	if (d->listener == NULL) {
-		log_write(LOG_ERROR, "%s", fault);
+	if (!open_listeners(d))
 		return EX_UNAVAILABLE;
-	}
 	make_checkpoints(d);
 	fill_store(d, &store);
 	d->bridge.store = store_new(d->loop, &store, on_gave_up, on_store_changed, d);
@@ -317,6 +329,8 @@ static void tidy(struct daemon *d)
 {
 	struct link *l;
 
+	if (d->metrics != NULL)
+		metrics_http_free(d->metrics);
 	if (d->listener != NULL)
 		listener_free(d->listener);
 	while ((l = list_first(&d->local.clients)) != NULL)
