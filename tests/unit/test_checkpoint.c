@@ -20,7 +20,7 @@ static unsigned times_failed;
 
 static void begin(void)
 {
-	log_setup(LOG_ERROR, LOG_PREFIX_NEVER);
+	log_setup(LOG_ERROR, LOG_PREFIX_NEVER, LOG_FORMAT_TEXT);
 	strcpy(directory + sizeof(directory) - 7, "XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	times_failed = 0;

@@ -16,7 +16,7 @@ static char path[sizeof(directory) + 32];
 
 static void make_directory(void)
 {
-	log_setup(LOG_ERROR, LOG_PREFIX_NEVER);
+	log_setup(LOG_ERROR, LOG_PREFIX_NEVER, LOG_FORMAT_TEXT);
 	strcpy(directory + sizeof(directory) - 7, "XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/checkpoints.sqlite", directory);
