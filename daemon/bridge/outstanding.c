@@ -68,17 +68,19 @@ static struct delivery *append(struct outstanding *o, const struct guid *id, uin
 	return d;
 }
 
-void outstanding_move(struct outstanding *o, const struct guid *id, uint64_t now_us)
+struct delivery *outstanding_move(struct outstanding *o, const struct guid *id, uint64_t now_us)
 {
 	struct delivery *d = outstanding_find(o, id);
 
 	if (d == NULL) {
-		idtable_insert(&o->table, &append(o, id, now_us)->node);
-		return;
+		d = append(o, id, now_us);
+		idtable_insert(&o->table, &d->node);
+		return d;
 	}
-	d->since_us = now_us;
 	list_remove(&d->link);
 	list_append(&o->order, &d->link);
+	d->since_us = now_us;
+	return d;
 }
 
 void outstanding_add(struct outstanding *o, const struct guid *id, struct place place,

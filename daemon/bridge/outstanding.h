@@ -16,6 +16,7 @@ struct delivery {
 	struct link link;
 	struct place place;    /* where it was read; not used for groups */
 	uint64_t since_us;     /* when it was pushed, of loop_now_us() */
+	size_t size;           /* of one that is held back: what it takes in the output, about */
 	struct place before;   /*   and where the one delivered before it was */
 	struct delivery *twin; /* the next one delivered with the same id, or NULL */
 	struct delivery *last; /* of the one in the table: the last of its twins, or itself */
@@ -36,7 +37,7 @@ void outstanding_free(struct outstanding *o);
  * Counts the event ID as delivered now, at NOW_US. One that is outstanding already takes its new
  * place instead: a group delivers again after its time-out.
  */
-void outstanding_move(struct outstanding *o, const struct guid *id, uint64_t now_us);
+struct delivery *outstanding_move(struct outstanding *o, const struct guid *id, uint64_t now_us);
 
 /*
  * Counts the event ID, read at PLACE, as delivered now, at NOW_US. A stream may hold the same id

@@ -3,7 +3,11 @@
 #include "bridge/reader_parts.h"
 #include "store/wire_write.h"
 
-enum { ASK_AGAIN = 100 }; /* milliseconds until a dropped subscription is asked for again */
+enum {
+	ASK_AGAIN = 100,   /* milliseconds until a dropped subscription is asked for again */
+	RELEASE = 20,      /* and until more of what is held back is */
+	EVENT_TEXT = 1024, /* bytes of an event's push beside its payload, about */
+};
 
 /* Sends what was acknowledged in this turn, in one package. */
 static void on_flush(void *arg)
@@ -25,14 +29,17 @@ void group_flush(struct reader *r)
 	on_flush(r);
 }
 
-/* Empties the list DELIVERED, and has the group deliver again what was on it, for REASON. */
-static void retry_all(struct reader *r, struct outstanding *delivered, const char *reason)
+/* Takes the first of the list DELIVERED off it, as many as have about MOST bytes and one at least,
+ * and has the group deliver them again, for REASON. */
+static void retry(struct reader *r, struct outstanding *delivered, size_t most, const char *reason)
 {
 	struct span name = { buffer_at(&r->group_id), buffer_len(&r->group_id) };
 	struct buffer ids = { .limit = 0 };
 	struct delivery *d;
+	size_t size = 0;
 
-	while ((d = outstanding_first(delivered)) != NULL) {
+	while (size <= most && (d = outstanding_first(delivered)) != NULL) {
+		size += d->size;
 		buffer_add(&ids, d->node.id.bytes, GUID_BYTES);
 		outstanding_remove(delivered, d);
 		r->session->bridge->counters.nacked[NACK_RETRY]++;
@@ -47,14 +54,31 @@ static void retry_all(struct reader *r, struct outstanding *delivered, const cha
 void group_give_back(struct reader *r)
 {
 	group_flush(r);
-	retry_all(r, &r->outstanding, "the consumer has gone");
-	retry_all(r, &r->held, "the consumer has gone");
+	retry(r, &r->outstanding, SIZE_MAX, "the consumer has gone");
+	retry(r, &r->held, SIZE_MAX, "the consumer has gone");
 }
 
+/* The client has read: what fits comes again now, the rest when that has been read. Each time
+ * counts as a retry, so nothing is to come in vain. */
 void group_resume(struct reader *r)
 {
+	struct bridge *bridge = r->session->bridge;
+
+	if (r->held.count == 0)
+		return;
 	group_flush(r);
-	retry_all(r, &r->held, "the consumer had not read what it was given");
+	retry(r, &r->held, bridge->settings.output_cap / 2,
+	      "the consumer had not read what it was given");
+	if (r->held.count > 0)
+		loop_set_deadline(bridge->loop, &r->release, RELEASE);
+}
+
+static void on_release(void *arg)
+{
+	struct reader *r = arg;
+
+	if (session_has_room(r->session))
+		group_resume(r);
 }
 
 /* What the store says --------------------------------------------------------------------------- */
@@ -71,20 +95,30 @@ static void on_confirmed(void *arg, const struct subscription_confirmed *confirm
 	reader_accepted(r, confirmed->numbered, confirmed->last_event_number);
 }
 
+/* What EVENT takes in the output, about: base64 makes four bytes of three. */
+static size_t size_of(const struct resolved_event *event)
+{
+	return (event->event.data.len + event->event.metadata.len + event->link.data.len +
+		event->link.metadata.len) /
+		       3 * 4 +
+	       EVENT_TEXT;
+}
+
 /*
  * A group goes on delivering whatever has become of what it delivered before, so what comes for a
  * client whose output is full is not kept, but its id: it still counts as in flight, and goes back
  * to the group when the client has read. An event that comes again while it stands in that output
  * is there already. False where there is room.
  */
-static bool hold(struct reader *r, const struct guid *id)
+static bool hold(struct reader *r, const struct resolved_event *event)
 {
+	const struct guid *id = &original_event(event)->id;
 	struct delivery *d = outstanding_find(&r->held, id);
 
 	if (session_is_full(r->session)) {
 		r->session->hungry = true;
 		if (outstanding_find(&r->outstanding, id) == NULL)
-			outstanding_move(&r->held, id, 0);
+			outstanding_move(&r->held, id, 0)->size = size_of(event);
 		return true;
 	}
 	if (d != NULL)
@@ -99,7 +133,7 @@ static void on_event(void *arg, const struct resolved_event *event, int32_t retr
 	char id[GUID_TEXT];
 	struct buffer *out;
 
-	if (hold(r, &original->id))
+	if (hold(r, event))
 		return;
 	reader_count(r, event, (struct place){ original->number, 0 }, retries <= 0);
 	outstanding_move(&r->outstanding, &original->id, loop_now_us(r->session->bridge->loop));
@@ -120,6 +154,7 @@ static void forget_deliveries(struct reader *r)
 {
 	outstanding_clear(&r->outstanding);
 	outstanding_clear(&r->held);
+	loop_clear_deadline(r->session->bridge->loop, &r->release);
 	buffer_consume(&r->acks, buffer_len(&r->acks));
 	job_cancel(&r->flush);
 }
@@ -207,6 +242,7 @@ void group_begin(struct reader *r, const struct subscribe_arguments *a)
 
 	job_init(&r->flush, on_flush, r);
 	deadline_init(&r->again, on_again, r);
+	deadline_init(&r->release, on_release, r);
 	r->subscription.kind = SUBSCRIPTION_PERSISTENT;
 	r->subscription.events = &subscription_events;
 	r->subscription.arg = r;
@@ -229,6 +265,7 @@ void group_end(struct reader *r)
 	group_flush(r);
 	subscription_cancel(&r->subscription);
 	loop_clear_deadline(r->session->bridge->loop, &r->again);
+	loop_clear_deadline(r->session->bridge->loop, &r->release);
 }
 
 const char *group_state(const struct reader *r)

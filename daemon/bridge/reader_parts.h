@@ -40,10 +40,10 @@ struct reader {
 	struct buffer group_id;           /*   what acks carry: stream::group, as confirmed */
 	struct buffer acks;               /*   ids acknowledged in this turn of the loop */
 	struct job flush;
-	struct outstanding
-		held; /*   delivered while the client's output was full: not given to it */
-	struct catchup catchup;         /* any other */
-	struct buffer filter;           /*   its filter as the store takes it; empty: none */
+	struct outstanding held; /*   delivered while the client's output was full: not given */
+	struct deadline release; /*   when more of that is to come again */
+	struct catchup catchup;  /* any other */
+	struct buffer filter;    /*   its filter as the store takes it; empty: none */
 	struct checkpoint *checkpoint;  /*   held, or NULL */
 	struct checkpoint_mark resumed; /*   where that stood at first */
 	bool beyond_end;                /*   the store ends before that */
