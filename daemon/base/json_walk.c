@@ -493,7 +493,7 @@ static const char *resolve(const char *p, char utf8[4], size_t *len)
 	return p;
 }
 
-bool json_string_is(const struct json_doc *doc, uint32_t i, const char *what, size_t len)
+bool json_string_equals(const struct json_doc *doc, uint32_t i, const char *what, size_t len)
 {
 	const struct json_token *t = &doc->tokens[i];
 	const char *p = doc->text + t->at + 1;

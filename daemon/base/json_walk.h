@@ -84,8 +84,20 @@ bool json_parse(struct json_doc *doc, const char *text, size_t len);
  */
 bool json_check(const char *text, size_t len, unsigned depth, bool *breaks);
 
+/* As json_string_is(), for tokens of any kind and with any escapes. */
+bool json_string_equals(const struct json_doc *doc, uint32_t i, const char *what, size_t len);
+
 /* True where string token I, its escapes resolved, is the LEN bytes at WHAT. */
-bool json_string_is(const struct json_doc *doc, uint32_t i, const char *what, size_t len);
+static inline bool json_string_is(const struct json_doc *doc, uint32_t i, const char *what,
+				  size_t len)
+{
+	const struct json_token *t = &doc->tokens[i];
+
+	/* Mostly it is another one, which its length tells. */
+	if ((t->flags & JSON_ESCAPED) == 0 && t->len != len + 2)
+		return false;
+	return json_string_equals(doc, i, what, len);
+}
 
 /*
  * Adds the bytes of string token I, escapes resolved to UTF-8, to OUT. False where it has a lone

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json_write.h"
 #include "base/log.h"
@@ -12,6 +13,7 @@
 #include "store/operation.h"
 
 struct execute {
+	struct execute *next; /* among the spares */
 	struct request request;
 	struct operation operation;
 	const struct message *message; /* NULL: a ping */
@@ -22,17 +24,71 @@ struct execute {
 	uint64_t timeout_ms;
 };
 
-enum { SUBJECT_TEXT = 400 };
+enum {
+	SUBJECT_TEXT = 400,
+	SPARES_MOST = 256,  /* requests kept to be used again, */
+	SPARE_BYTES = 4096, /* each with two buffers of no more than this */
+};
+
+/* Empties B, and keeps its memory where that is little. */
+static void reuse(struct buffer *b)
+{
+	if (b->size > SPARE_BYTES || b->failed)
+		buffer_free(b);
+	else
+		buffer_consume(b, buffer_len(b));
+}
 
 static void execute_free(struct execute *e)
 {
+	struct bridge *bridge = e->request.bridge;
+
 	/* Credentials stand in the frame. */
 	if (e->operation.frame.data != NULL)
 		mem_wipe(e->operation.frame.data,
 			 e->operation.frame.end < 512 ? e->operation.frame.end : 512);
+	if (bridge->spare_count < SPARES_MOST) {
+		reuse(&e->operation.frame);
+		reuse(&e->event_ids);
+		e->next = bridge->spares;
+		bridge->spares = e;
+		bridge->spare_count++;
+		return;
+	}
 	buffer_free(&e->operation.frame);
 	buffer_free(&e->event_ids);
 	free(e);
+}
+
+void execute_free_spares(struct bridge *bridge)
+{
+	while (bridge->spares != NULL) {
+		struct execute *e = bridge->spares;
+
+		bridge->spares = e->next;
+		buffer_free(&e->operation.frame);
+		buffer_free(&e->event_ids);
+		free(e);
+	}
+	bridge->spare_count = 0;
+}
+
+/* Memory for a request, zero but for its buffers, which are empty. */
+static struct execute *execute_take(struct bridge *bridge)
+{
+	struct execute *e = bridge->spares;
+	struct buffer frame, event_ids;
+
+	if (e == NULL)
+		return mem_new(sizeof(*e));
+	bridge->spares = e->next;
+	bridge->spare_count--;
+	frame = e->operation.frame;
+	event_ids = e->event_ids;
+	memset(e, 0, sizeof(*e));
+	e->operation.frame = frame;
+	e->event_ids = event_ids;
+	return e;
 }
 
 static bool changes_store(const struct execute *e)
@@ -63,8 +119,7 @@ static void add_event_ids(struct execute *e, struct buffer *out)
 	size_t count = buffer_len(&e->event_ids) / GUID_BYTES;
 	char text[GUID_TEXT];
 
-	/* Only messages that carry events have such a member. */
-	if (!changes_store(e) || field_number(e->message->request, "events") == 0)
+	if (!e->message->carries_events)
 		return;
 	json_key(out, "event_ids");
 	buffer_add_byte(out, '[');
@@ -405,8 +460,9 @@ static void on_ended(struct operation *op, enum operation_end how, const struct 
 
 static struct execute *execute_new(struct bridge *bridge, const struct message *message)
 {
-	struct execute *e = mem_new(sizeof(*e));
+	struct execute *e = execute_take(bridge);
 
+	e->request.bridge = bridge;
 	e->message = message;
 	operation_init(&e->operation, bridge->store);
 	e->operation.ended = on_ended;

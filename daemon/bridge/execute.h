@@ -28,4 +28,7 @@ void bridge_execute(struct session *s, const struct request_id *id,
 void bridge_ping(struct session *s, const struct request_id *id, const struct credentials *who,
 		 uint64_t timeout_ms);
 
+/* Frees the requests that are kept to be used again. */
+void execute_free_spares(struct bridge *bridge);
+
 #endif

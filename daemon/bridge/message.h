@@ -44,6 +44,7 @@ struct message {
 	enum message_kind kind;
 	bool repeatable; /* may be sent again after a lost connection: reads, and WriteEvents for
 			    its event ids */
+	bool carries_events; /* whose ids the answer names */
 	const ProtobufCMessageDescriptor *request;
 	const ProtobufCMessageDescriptor *response;
 	const ProtobufCMessageDescriptor *other_response; /* a form that some server answers in, or

@@ -1,9 +1,11 @@
 #include "bridge/session.h"
 
+#include "bridge/execute.h"
 #include "bridge/reader.h"
 
 void bridge_free(struct bridge *bridge)
 {
+	execute_free_spares(bridge);
 	for (size_t i = 0; i < RENDERINGS; i++)
 		buffer_free(&bridge->renderings[i].text);
 }

@@ -41,6 +41,7 @@ struct rendering {
 enum { RENDERINGS = 3 }; /* one for each enum payload_mode */
 
 struct checkpoints;
+struct execute;
 
 /* What all sessions share. */
 struct bridge {
@@ -52,6 +53,8 @@ struct bridge {
 	uint64_t executed; /* executes taken up since the start */
 	struct bridge_counters counters;
 	struct rendering renderings[RENDERINGS];
+	struct execute *spares; /* requests that have ended, to be used again */
+	unsigned spare_count;
 };
 
 /* Events given to clients since the start. */

@@ -106,23 +106,20 @@ static void take_metrics(struct line *l)
 
 static const struct message *message(struct line *l)
 {
-	char name[WORD_MOST + 1];
-	const struct message *m = NULL;
 	size_t before = buffer_len(&l->text);
-	size_t len;
+	const struct message *m = NULL;
+	struct span name;
 
-	if (json_string_get(l->doc, l->value[M_MESSAGE], &l->text)) {
-		len = buffer_len(&l->text) - before;
-		m = message_find((const char *)buffer_at(&l->text) + before, len);
-		snprintf(name, sizeof(name), "%.*s", (int)(len > WORD_MOST ? WORD_MOST : len),
-			 (const char *)buffer_at(&l->text) + before);
-		buffer_cut(&l->text, len);
-	} else {
-		snprintf(name, sizeof(name), "that name");
-	}
+	if (line_plain_text(l, l->value[M_MESSAGE], &name))
+		m = message_find((const char *)name.at, name.len);
+	else
+		name = (struct span){ (const uint8_t *)"that name", 9 };
 	if (m == NULL)
 		line_refuse(l, ERROR_UNKNOWN_MESSAGE,
-			    "there is no message '%s'; hello lists those that there are", name);
+			    "there is no message '%.*s'; hello lists those that there are",
+			    (int)(name.len > WORD_MOST ? WORD_MOST : name.len),
+			    (const char *)name.at);
+	buffer_cut(&l->text, buffer_len(&l->text) - before);
 	return m;
 }
 
@@ -183,10 +180,16 @@ enum { OP_COUNT = sizeof(ops) / sizeof(ops[0]) };
 
 static int member_of(const struct json_doc *doc, uint32_t name)
 {
-	for (int m = 0; m < MEMBER_COUNT; m++) {
-		size_t len = strlen(member_rows[m].name);
+	const struct json_token *t = &doc->tokens[name];
+	const char *text = doc->text + t->at + 1;
+	bool escaped = (t->flags & JSON_ESCAPED) != 0;
 
-		if (json_string_is(doc, name, member_rows[m].name, len))
+	for (int m = 0; m < MEMBER_COUNT; m++) {
+		const char *wanted = member_rows[m].name;
+
+		/* All members but a few are told by their first letter. */
+		if ((escaped || *text == *wanted) &&
+		    json_string_is(doc, name, wanted, strlen(wanted)))
 			return m;
 	}
 	return -1;
@@ -270,6 +273,7 @@ static bool find_id(struct line *l)
 			return false;
 		}
 		l->value[M_ID] = i + 1;
+		l->given |= BIT(M_ID);
 	}
 	if (line_given(l, M_ID)) {
 		t = line_token(l, M_ID);
@@ -298,6 +302,7 @@ static bool sort_members(struct line *l)
 		if (!has_type(l, (enum member)m, i + 1))
 			return line_refuse_member(l, (enum member)m);
 		l->value[m] = i + 1;
+		l->given |= BIT(m);
 	}
 	return true;
 }
@@ -341,8 +346,13 @@ static bool refuse_unknown(struct line *l, const struct op *op, uint32_t name)
 
 static bool suits(struct line *l, const struct op *op)
 {
+	const uint32_t takes = op->takes | BIT(M_OP) | BIT(M_ID);
+
 	if (l->unknown != 0)
 		return refuse_unknown(l, op, l->unknown);
+	if ((l->given & ~takes) == 0 && (op->needs & ~l->given) == 0)
+		return true;
+	/* The first member that is at fault is told. */
 	for (int m = M_ID + 1; m < MEMBER_COUNT; m++) {
 		/* The name of a member stands just before its value. */
 		if (line_given(l, (enum member)m) && (op->takes & BIT(m)) == 0)
@@ -353,7 +363,7 @@ static bool suits(struct line *l, const struct op *op)
 			return false;
 		}
 	}
-	return true;
+	return false;
 }
 
 static void refuse_bad_json(struct line *l, size_t offset, const char *reason)

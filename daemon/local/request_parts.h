@@ -66,14 +66,15 @@ struct line {
 	struct client *client;
 	const struct json_doc *doc;
 	struct request_id id;
-	uint32_t value[MEMBER_COUNT]; /* the token of each member, or 0: not given */
+	uint32_t given;               /* BIT(m) for each member that is */
+	uint32_t value[MEMBER_COUNT]; /* the token of each member that is given */
 	uint32_t unknown;             /* the token of the first name that is no member's, or 0 */
 	struct buffer text;           /* texts with escapes, resolved; ended by NULs */
 };
 
 static inline bool line_given(const struct line *l, enum member m)
 {
-	return l->value[m] != 0;
+	return (l->given & BIT(m)) != 0;
 }
 
 static inline const struct json_token *line_token(const struct line *l, enum member m)
@@ -86,6 +87,12 @@ void line_refuse(struct line *l, enum error_code code, const char *format, ...)
 
 /* Refuses because of member M. Always false, for the caller to return. */
 bool line_refuse_member(struct line *l, enum member m);
+
+/*
+ * String token T as bytes: those of the line, or where it has escapes those that they stand for,
+ * added to l->text. False where it is no string, or has an unpaired surrogate.
+ */
+bool line_plain_text(struct line *l, uint32_t t, struct span *text);
 
 /* The index in WORDS, ended by NULL, of text member M; -1 where it is none of them. */
 int line_word(const struct line *l, enum member m, const char *const *words);

@@ -26,6 +26,22 @@ bool line_refuse_member(struct line *l, enum member m)
 	return false;
 }
 
+bool line_plain_text(struct line *l, uint32_t t, struct span *text)
+{
+	const struct json_token *token = &l->doc->tokens[t];
+	size_t before = buffer_len(&l->text);
+
+	if (token->kind == JSON_STRING && (token->flags & JSON_ESCAPED) == 0) {
+		*text = (struct span){ (const uint8_t *)l->doc->text + token->at + 1,
+				       token->len - 2 };
+		return true;
+	}
+	if (!json_string_get(l->doc, t, &l->text) || l->text.failed)
+		return false;
+	*text = (struct span){ buffer_at(&l->text) + before, buffer_len(&l->text) - before };
+	return true;
+}
+
 int line_word(const struct line *l, enum member m, const char *const *words)
 {
 	for (int i = 0; words[i] != NULL; i++) {
@@ -38,20 +54,19 @@ int line_word(const struct line *l, enum member m, const char *const *words)
 bool line_text(struct line *l, enum member m, char *to, size_t least, size_t most)
 {
 	size_t before = buffer_len(&l->text);
-	size_t len;
+	struct span text;
 	bool suits;
 
-	if (!json_string_get(l->doc, l->value[m], &l->text))
+	if (!line_plain_text(l, l->value[m], &text))
 		return line_refuse_member(l, m);
-	len = buffer_len(&l->text) - before;
-	suits = !l->text.failed && len >= least && len <= most &&
-		(len == 0 || memchr(buffer_at(&l->text) + before, '\0', len) == NULL);
+	suits = text.len >= least && text.len <= most &&
+		(text.len == 0 || memchr(text.at, '\0', text.len) == NULL);
 	if (suits) {
-		if (len > 0)
-			memcpy(to, buffer_at(&l->text) + before, len);
-		to[len] = '\0';
+		if (text.len > 0)
+			memcpy(to, text.at, text.len);
+		to[text.len] = '\0';
 	}
-	buffer_cut(&l->text, len);
+	buffer_cut(&l->text, buffer_len(&l->text) - before);
 	return suits || line_refuse_member(l, m);
 }
 
