@@ -83,7 +83,7 @@ void event_to_json(struct buffer *out, const struct esbridge_record *record)
 /* Formats ---------------------------------------------------------------------------------------- */
 
 const char event_format_help[] =
-	"%s stream  %n number  %i id  %t type  %c created  %C in ms since 1970  %% percent\n"
+	"%s stream  %n number  %i id  %t type  %c created  %C in ms since 1970  %% %\n"
 	"%d data  %m metadata  %D, %M their sizes  %p position, COMMIT/PREPARE\n"
 	"%l stream, %L number of the link that led to it  \\n \\r \\t \\0 \\\\ \\xHH bytes\n";
 

@@ -152,6 +152,12 @@ static int wrong_count(const struct cli *cli)
 	return try_help(command);
 }
 
+static int print_version(void)
+{
+	printf("esbridge %s (libesbridge %s)\n", PACKAGE_VERSION, esbridge_version());
+	return EX_OK;
+}
+
 /* Reads what is behind the name of the command and runs it. */
 static int run_command(struct cli *cli, int argc, char **argv)
 {
@@ -168,6 +174,8 @@ static int run_command(struct cli *cli, int argc, char **argv)
 	first = options_read(sets, 2, argc, argv, false, command->name);
 	if (first < 0) {
 		status = try_help(command);
+	} else if (cli->common.version) {
+		status = print_version();
 	} else if (cli->common.help) {
 		help_command(command);
 		status = EX_OK;
@@ -202,10 +210,8 @@ static int run(struct cli *cli, int argc, char **argv)
 	if (first < 0)
 		return try_help(NULL);
 	cli->command = command_find(argv + first, argc - first, &used);
-	if (cli->common.version) {
-		printf("esbridge %s (libesbridge %s)\n", PACKAGE_VERSION, esbridge_version());
-		return EX_OK;
-	}
+	if (cli->common.version)
+		return print_version();
 	if (cli->command == NULL && cli->common.help && used == 0) {
 		help_all();
 		return EX_OK;

@@ -55,6 +55,8 @@ int selection_make(struct selection *s, struct cli *cli, const struct select_opt
 					     .color = cli_color(cli) } };
 	if (options->all == (cli->count > 0))
 		return fail(EX_USAGE, "%s: it takes either STREAM or --all", name);
+	if (!options->all && *cli->arguments[0] == '\0')
+		return fail(EX_USAGE, "%s: an empty word is no STREAM; --all is all of them", name);
 	if (!options->all)
 		s->stream = cli->arguments[0];
 	if (options->format != NULL && !event_format_check(options->format, &fault))

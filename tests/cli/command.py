@@ -37,8 +37,8 @@ class Done:
         if found:
             raise Failure("esbridge %s: %s" % (arguments, self.err[found.start():][:3000]))
 
-    def expect(self, status, out=None, err=None):
-        """It ended with STATUS, OUT is all it printed, ERR is part of what it complained."""
+    def expect(self, status, out=None, err=None, silent=False):
+        """It ended with STATUS, OUT is all it printed, ERR is part of what it complained; SILENT: of nothing."""
         if self.status != status:
             raise Failure("esbridge %s: status %s, expected %s\n%s" %
                           (self.arguments, self.status, status, self.err))
@@ -46,7 +46,9 @@ class Done:
             equal(self.out, out if isinstance(out, bytes) else out.encode(), "output of %s" % (self.arguments,))
         if err is not None:
             true(err in self.err, "%r in what %s complained: %r" % (err, self.arguments, self.err))
-        if status > 0:
+        if silent:
+            equal(self.err, "", "complaints of %s" % (self.arguments,))
+        elif status > 0:
             true(self.err.startswith("esbridge: "), "errors begin with esbridge: %r" % self.err)
         return self
 
