@@ -47,17 +47,20 @@ def follow(db, stream):
         sock.connect(PATH)
         send(sock, {"op": "subscribe", "id": 1, "sub": "work", "stream": stream, "from": first, "window": 500})
         for batch in batches(sock):
-            pushed = [said for said in batch if said.get("push") == "event"]
-            with db:  # one transaction
-                for said in pushed:
-                    apply(db, said["event"])
-                    number = said.get("link", said["event"])["event_number"]
-                    db.execute("INSERT OR REPLACE INTO position VALUES (?, ?)", (stream, number))
-            if pushed:
-                send(sock, {"op": "ack", "sub": "work", "up_to": pushed[-1]["ack_id"]})
-            for said in batch:
-                if "error" in said or said.get("push") == "dropped":
-                    raise ConnectionError(said.get("reason") or said["error"]["message"])
+            done = None
+            with db:  # one transaction, and none of it if this raises
+                for said in batch:
+                    if "error" in said or said.get("push") == "dropped":
+                        raise ConnectionError(said.get("reason") or said["error"]["message"])
+                    if said.get("gap"):  # the store came back without its latest events: what follows has other numbers
+                        raise ConnectionError("the store has lost events")
+                    if said.get("push") == "event":
+                        apply(db, said["event"])
+                        number = said.get("link", said["event"])["event_number"]
+                        db.execute("INSERT OR REPLACE INTO position VALUES (?, ?)", (stream, number))
+                        done = said["ack_id"]
+            if done:
+                send(sock, {"op": "ack", "sub": "work", "up_to": done})
 
 
 def main(stream, path):
