@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -17,7 +18,11 @@
 #include "local/listener.h"
 #include "local/metrics_http.h"
 
-enum { SIGNALS = 3 };
+enum {
+	SIGNALS = 3,
+	SPARE_BYTES = 24 * 1024 * 1024, /* of buffers, kept to be used again */
+	AGE = 2000, /* milliseconds until what was not used is freed, at least */
+};
 
 struct daemon {
 	struct config *config;
@@ -28,6 +33,7 @@ struct daemon {
 	struct listener *listener;
 	struct metrics_http *metrics; /* NULL: not wanted */
 	struct event *signals[SIGNALS];
+	struct deadline age;   /* when memory that nobody has used lately is given back */
 	struct deadline drain; /* the end of the patience with clients at the stop */
 	struct job end;
 	char host[ENDPOINT_HOST];
@@ -288,6 +294,14 @@ static bool open_listeners(struct daemon *d)
 	return false;
 }
 
+static void on_age(void *arg)
+{
+	struct daemon *d = arg;
+
+	buffer_age_spares();
+	loop_set_deadline(d->loop, &d->age, AGE);
+}
+
 /* Returns EX_OK, or what to exit with. */
 static int start(struct daemon *d)
 {
@@ -308,6 +322,9 @@ static int start(struct daemon *d)
 	/* Payloads begin at the fifth level of a request: what is in them needs no tokens. */
 	json_doc_init(&d->local.doc, (unsigned)d->config->limits.depth, 4, 1024 * 1024);
 	deadline_init(&d->drain, on_drain_over, d);
+	deadline_init(&d->age, on_age, d);
+	buffer_keep_spares(SPARE_BYTES);
+	on_age(d);
 	job_init(&d->end, end, d);
 	apply(d);
 	if (d->config->socket.group[0] != '\0' && getgrnam(d->config->socket.group) == NULL) {
@@ -343,7 +360,9 @@ static void tidy(struct daemon *d)
 	json_doc_free(&d->local.doc);
 	for (size_t i = 0; i < SIGNALS; i++)
 		event_free(d->signals[i]);
+	loop_clear_deadline(d->loop, &d->age);
 	loop_free(d->loop);
+	buffer_keep_spares(0);
 }
 
 int daemon_run(struct config *config, const struct options *options)

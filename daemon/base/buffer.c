@@ -1,11 +1,107 @@
 #include "base/buffer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { SMALLEST = 512 };
+
+/* Spares: blocks of a power of two bytes, by that power ----------------------------------------- */
+
+enum { SPARE_LEAST = 14, SPARE_MOST = 27 }; /* 16 KiB to 128 MiB */
+
+/* Stands at the front of a block that is kept. */
+struct spare {
+	struct spare *next;
+	bool aged; /* not used since buffer_age_spares() was last called */
+};
+
+static struct spare *spares[SPARE_MOST + 1];
+static size_t spare_bytes;
+static size_t spare_bytes_most;
+
+static unsigned power_of(size_t size)
+{
+	return (unsigned)(sizeof(size) * CHAR_BIT - 1) - (unsigned)__builtin_clzl(size);
+}
+
+/* Frees DATA, a block of SIZE bytes, or keeps it. */
+static void give_back(uint8_t *data, size_t size)
+{
+	struct spare *s;
+	unsigned power;
+
+	if (spare_bytes + size > spare_bytes_most || size < (size_t)1 << SPARE_LEAST ||
+	    size > (size_t)1 << SPARE_MOST) {
+		free(data);
+		return;
+	}
+	power = power_of(size);
+	s = (struct spare *)(void *)data;
+	s->next = spares[power];
+	s->aged = false;
+	spares[power] = s;
+	spare_bytes += size;
+}
+
+/* The smallest block that is kept and has SIZE bytes or more, up to eight times as many; *SIZE is
+ * then what it has. NULL: there is none. */
+static uint8_t *take_spare(size_t *size)
+{
+	unsigned power = *size <= (size_t)1 << SPARE_LEAST ? SPARE_LEAST : power_of(*size);
+	struct spare *s = NULL;
+
+	if (spare_bytes < *size)
+		return NULL;
+	for (unsigned last = power + 3; s == NULL && power <= last && power <= SPARE_MOST; power++)
+		s = spares[power];
+	if (s == NULL)
+		return NULL;
+	power--;
+	spares[power] = s->next;
+	*size = (size_t)1 << power;
+	spare_bytes -= *size;
+	return (uint8_t *)s;
+}
+
+static void free_spares(bool aged_alone)
+{
+	for (unsigned power = SPARE_LEAST; power <= SPARE_MOST; power++) {
+		struct spare **at = &spares[power];
+
+		while (*at != NULL) {
+			struct spare *s = *at;
+
+			if (aged_alone && !s->aged) {
+				s->aged = true;
+				at = &s->next;
+				continue;
+			}
+			*at = s->next;
+			spare_bytes -= (size_t)1 << power;
+			free(s);
+		}
+	}
+}
+
+void buffer_keep_spares(size_t bytes)
+{
+#if defined(__SANITIZE_ADDRESS__)
+	bytes = 0; /* what is kept could not be watched */
+#endif
+	spare_bytes_most = bytes;
+	if (bytes == 0)
+		free_spares(false);
+}
+
+void buffer_age_spares(void)
+{
+	free_spares(true);
+}
+
+/* Buffers --------------------------------------------------------------------------------------- */
 
 void buffer_init(struct buffer *b, size_t limit)
 {
@@ -15,8 +111,27 @@ void buffer_init(struct buffer *b, size_t limit)
 
 void buffer_free(struct buffer *b)
 {
-	free(b->data);
+	if (b->data != NULL)
+		give_back(b->data, b->size);
 	buffer_init(b, b->limit);
+}
+
+/* Memory of at least *SIZE bytes, a power of two; where a spare serves, rather one of HAD. *SIZE is
+ * then what there is. */
+static uint8_t *new_block(size_t *size, size_t had)
+{
+	size_t wanted = had > *size ? had : *size;
+	uint8_t *data = take_spare(&wanted);
+
+	if (data == NULL && wanted > *size) {
+		wanted = *size;
+		data = take_spare(&wanted);
+	}
+	if (data != NULL)
+		*size = wanted;
+	else
+		data = malloc(*size);
+	return data;
 }
 
 bool buffer_grow(struct buffer *b, size_t n)
@@ -39,14 +154,15 @@ bool buffer_grow(struct buffer *b, size_t n)
 	}
 	while (size < len + n)
 		size *= 2;
-	data = malloc(size);
+	data = new_block(&size, b->had);
 	if (data == NULL) {
 		b->failed = true;
 		return false;
 	}
 	if (len > 0)
 		memcpy(data, b->data + b->start, len);
-	free(b->data);
+	if (b->data != NULL)
+		give_back(b->data, b->size);
 	b->data = data;
 	b->start = 0;
 	b->end = len;
@@ -69,10 +185,12 @@ void buffer_cut(struct buffer *b, size_t n)
 void buffer_shrink(struct buffer *b, size_t keep)
 {
 	bool failed = b->failed;
+	size_t size = b->size;
 
-	if (b->start == b->end && b->size > keep) {
+	if (b->start == b->end && size > keep) {
 		buffer_free(b);
 		b->failed = failed;
+		b->had = size;
 	}
 }
 

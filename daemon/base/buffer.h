@@ -16,12 +16,18 @@
 #include <string.h>
 #include <sys/types.h>
 
+/*
+ * Memory that buffers give back may be kept to be used again (buffer_keep_spares()): a program
+ * whose buffers empty and fill all the time then asks the C library, and the kernel, for nothing.
+ */
+
 struct buffer {
 	uint8_t *data;
 	size_t start; /* first byte not yet read */
 	size_t end;   /* one past the last byte written */
 	size_t size;  /* bytes allocated */
 	size_t limit; /* most bytes that may wait at one time; 0: no limit */
+	size_t had;   /* bytes allocated when it was last given back */
 	bool failed;
 };
 
@@ -96,6 +102,15 @@ void buffer_consume(struct buffer *b, size_t n);
 
 /* Takes the last N bytes away again. */
 void buffer_cut(struct buffer *b, size_t n);
+
+/*
+ * From now on up to BYTES of memory that buffers give back are kept for all of them; 0, as at the
+ * start: none. For a program with one thread.
+ */
+void buffer_keep_spares(size_t bytes);
+
+/* Frees what was kept and not used since the last call. */
+void buffer_age_spares(void);
 
 /* Gives memory back if nothing waits and more than KEEP bytes are allocated. */
 void buffer_shrink(struct buffer *b, size_t keep);

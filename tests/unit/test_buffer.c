@@ -149,6 +149,76 @@ START_TEST(reads_and_writes_descriptors)
 }
 END_TEST
 
+#if !defined(__SANITIZE_ADDRESS__)
+
+/* A buffer that holds TEXT and has SIZE bytes. */
+static void fill_to(struct buffer *b, const char *text, size_t size)
+{
+	ck_assert_ptr_nonnull(buffer_room(b, size));
+	ck_assert_uint_eq(b->size, size);
+	buffer_add_text(b, text);
+}
+
+START_TEST(memory_given_back_is_used_again)
+{
+	struct buffer a = { 0 }, b = { 0 };
+	uint8_t *large, *small;
+
+	buffer_keep_spares(1024 * 1024);
+	fill_to(&a, "large", 256 * 1024);
+	fill_to(&b, "small", 16 * 1024);
+	large = a.data;
+	small = b.data;
+	buffer_free(&a);
+	buffer_free(&b);
+	/* The smallest that serves, though not one that is far too large. */
+	buffer_add_text(&a, "x");
+	ck_assert_ptr_eq(a.data, small);
+	buffer_add_text(&b, "y");
+	ck_assert_ptr_ne(b.data, large);
+	ck_assert_uint_eq(b.size, 512);
+	/* Growing into a spare gives the smaller one back, with what was in it moved. */
+	ck_assert_ptr_nonnull(buffer_room(&a, 200 * 1024));
+	ck_assert_ptr_eq(a.data, large);
+	ck_assert_mem_eq(buffer_at(&a), "x", 1);
+	/* A buffer that is empty again comes back to what it had. */
+	buffer_consume(&a, 1);
+	buffer_shrink(&a, 1024);
+	ck_assert_ptr_null(a.data);
+	buffer_add_text(&a, "z");
+	ck_assert_ptr_eq(a.data, large);
+	buffer_free(&a);
+	buffer_free(&b);
+	buffer_keep_spares(0);
+}
+END_TEST
+
+START_TEST(spares_are_bounded_and_grow_old)
+{
+	struct buffer a = { 0 }, b = { 0 };
+	uint8_t *first;
+
+	buffer_keep_spares(64 * 1024);
+	fill_to(&a, "", 64 * 1024);
+	fill_to(&b, "", 64 * 1024);
+	first = a.data;
+	buffer_free(&a);
+	buffer_free(&b); /* beyond the bound: freed */
+	buffer_age_spares();
+	fill_to(&a, "", 64 * 1024); /* used in time */
+	ck_assert_ptr_eq(a.data, first);
+	buffer_free(&a);
+	buffer_age_spares();
+	buffer_age_spares(); /* and not used since the last time: freed */
+	buffer_add_text(&a, "x");
+	ck_assert_uint_eq(a.size, 512);
+	buffer_free(&a);
+	buffer_keep_spares(0);
+}
+END_TEST
+
+#endif
+
 Suite *buffer_suite(void)
 {
 	Suite *s = suite_create("buffer");
@@ -160,6 +230,10 @@ Suite *buffer_suite(void)
 	tcase_add_test(tc, refuses_absurd_sizes);
 	tcase_add_test(tc, shrinks_when_empty);
 	tcase_add_test(tc, reads_and_writes_descriptors);
+#if !defined(__SANITIZE_ADDRESS__) /* under it nothing is kept */
+	tcase_add_test(tc, memory_given_back_is_used_again);
+	tcase_add_test(tc, spares_are_bounded_and_grow_old);
+#endif
 	suite_add_tcase(s, tc);
 	return s;
 }
