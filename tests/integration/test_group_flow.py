@@ -117,26 +117,6 @@ def _():
                 client.reply("u")
 
 
-@test("a message that the store delivers again takes the place of the earlier one: one ack, its new place for up_to")
-def _():
-    with wire.FakeStore() as fake, World(port=fake.port) as world:
-        client, peer = world.client(), fake.welcome()
-        client.send({"op": "subscribe", "id": "s", "stream": "s", "group": "g", "sub": "g"})
-        asked = peer.read(wire.CONNECT_GROUP)
-        peer.send(wire.GROUP_CONFIRMATION, asked.correlation, wire.message((1, 1), (2, "s::g"), (3, 5)))
-        mine = [uuid.uuid4() for _ in range(3)]
-        for number, retries in ((0, 0), (1, 0), (2, 0), (0, 1)):
-            event = wire.message((1, wire.record("s", number, event_id=mine[number].bytes_le)))
-            peer.send(wire.GROUP_EVENT_APPEARED, asked.correlation, wire.message((1, event), (2, retries)))
-        client.reply("s")
-        equal([(p["event"]["event_number"], p["retry_count"]) for p in pushes(client, 4)],
-              [(0, 0), (1, 0), (2, 0), (0, 1)], "deliveries")
-        equal(client.ok("status")["client"]["subscriptions"][0]["outstanding"], 3, "outstanding")
-        has(client.ok("ack", sub="g", up_to=str(mine[1])), acked=1)
-        has(client.ok("ack", sub="g", up_to=str(mine[0])), acked=2)
-        client.fails("ack", "unknown_event", sub="g", events=[str(mine[0])])
-
-
 @test("links: the id, the number and the stream are the link's where there is one, and the event may be missing")
 def _():
     with wire.FakeStore() as fake, World(port=fake.port) as world:
