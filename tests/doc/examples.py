@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The examples of README.md and of esbridge-protocol(7) do what they say.
+"""The examples of README.md, esbridge-protocol(7) and esbridge-migration(7) do what they say.
 
 They are run in the order of the text against esbridge-memstore and esbridged. What comes back must have the same
 members, of the same types, with the same values; of members that differ from run to run (ids, times,
 positions, counters) the type is compared alone, and equal ids in the text must be equal in the answers. An id in a
 later request of the text is replaced by the id that came in its place.
 
-In the manual page each literal display that begins with a request is one connection. A line that begins with a blank
+In a manual page each literal display that begins with a request is one connection. A line that begins with a blank
 goes on with the line before it. In README.md the lines of a console block that begin with "$ " go to one shell.
 """
 
@@ -290,7 +290,8 @@ def main():
     root = os.environ.get("SRCDIR", ".")
     report = Report()
     report("compare() refuses what it must", self_check)
-    for name, run in (("man/esbridge-protocol.7", run_manual), ("README.md", run_readme)):
+    for name, run in (("man/esbridge-protocol.7", run_manual), ("man/esbridge-migration.7", run_manual),
+                      ("README.md", run_readme)):
         programs, before = Programs(), report.count
         try:
             if report(f"{name}: the programs start", programs.start):

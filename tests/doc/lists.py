@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The lists of esbridge-protocol(7) agree with the tables of the code and with the messages' definition:
-error codes with what they say of a retry, the names of the messages, and the members of each message."""
+error codes with what they say of a retry, the names of the messages, and the members of each message. What
+esbridge-migration(7) sets beside another client's function or setting is in the page that describes it."""
 
 import os
 import re
@@ -63,6 +64,12 @@ def undescribed(page, proto):
     return missing
 
 
+def names_of(page):
+    """The words that a page marks as something to be typed: ops, members, messages, settings; and error codes."""
+    marked = re.findall(r"^\.(?:Ss|(?:It )?(?:Ic|Er)) (.*)$", page, re.MULTILINE)
+    return {word for line in marked for word in re.findall(r"[a-z_]{2,}|[A-Z][A-Za-z]+", re.sub(r"Ta.*", "", line))}
+
+
 def differences(told, real):
     """What is different in two dicts or sets, for people."""
     if isinstance(told, dict):
@@ -73,6 +80,8 @@ def differences(told, real):
 
 def main():
     page = text_of("man", "esbridge-protocol.7")
+    described = names_of(page) | names_of(text_of("man", "esbridged.conf.5"))
+    migration = names_of(text_of("man", "esbridge-migration.7"))
     codes = codes_of_code(text_of("daemon", "bridge", "answer.c"))
     names, aliases = messages_of_code(text_of("daemon", "bridge", "message.c"))
     met = {code: retry for code, retry in codes.items() if code not in NOT_MET}
@@ -81,7 +90,8 @@ def main():
         ("messages", differences(set(messages_of_page(page)), names)),
         ("other names of messages", [a for a in sorted(aliases) if f".Ic {a}" not in page]),
         ("members of messages", undescribed(page, text_of("proto", "eventstore.proto"))),
-        ("there is something to compare", [] if len(codes) > 30 and len(names) > 15 else ["too little was found"]),
+        ("what esbridge-migration(7) points to", [f"described nowhere: {x}" for x in sorted(migration - described)]),
+        ("there is something to compare", ["esbridge-migration(7)"] if len(migration) < 50 else [] if len(codes) > 30 and len(names) > 15 else ["too little was found"]),
         ("a wrong page is found", [] if differences({"timeout": "no"}, {"timeout": "yes"}) and
          undescribed(page.replace(".Ic hard_delete", ""), text_of("proto", "eventstore.proto")) else ["it is not"]),
     ]
