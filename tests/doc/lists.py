@@ -66,7 +66,7 @@ def undescribed(page, proto):
 
 def names_of(page):
     """The words that a page marks as something to be typed: ops, members, messages, settings; and error codes."""
-    marked = re.findall(r"^\.(?:Ss|(?:It )?(?:Ic|Er)) (.*)$", page, re.MULTILINE)
+    marked = re.findall(r"^\.(?:It )?(?:Ic|Er) (.*)$", page, re.MULTILINE)
     return {word for line in marked for word in re.findall(r"[a-z_]{2,}|[A-Z][A-Za-z]+", re.sub(r"Ta.*", "", line))}
 
 
@@ -80,7 +80,7 @@ def differences(told, real):
 
 def main():
     page = text_of("man", "esbridge-protocol.7")
-    described = names_of(page) | names_of(text_of("man", "esbridged.conf.5"))
+    described = names_of(page) | set(re.findall(r"^\.Ss (\w+)$", page, re.MULTILINE)) | names_of(text_of("man", "esbridged.conf.5"))
     migration = names_of(text_of("man", "esbridge-migration.7"))
     codes = codes_of_code(text_of("daemon", "bridge", "answer.c"))
     names, aliases = messages_of_code(text_of("daemon", "bridge", "message.c"))
