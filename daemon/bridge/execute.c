@@ -96,11 +96,12 @@ static bool changes_store(const struct execute *e)
 	return e->message != NULL && e->message->kind != MESSAGE_READ;
 }
 
+/* DOUBT: of the last answer or its absence. An earlier sending may have been carried out. */
 static enum outcome outcome_of(const struct execute *e, bool doubt)
 {
 	if (!changes_store(e))
 		return OUTCOME_NOT_SAID;
-	return doubt ? OUTCOME_UNKNOWN : OUTCOME_NONE;
+	return doubt || e->operation.doubtful ? OUTCOME_UNKNOWN : OUTCOME_NONE;
 }
 
 /* Answers of the store -------------------------------------------------------------------------- */
@@ -288,16 +289,19 @@ static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *
 			   struct span answer, enum error_code code)
 {
 	struct buffer *out = request_out(&e->request);
+	enum outcome outcome = outcome_of(e, error_leaves_doubt(code));
 	char subject[SUBJECT_TEXT];
 	char message[SUBJECT_TEXT * 2];
 
 	describe(e, subject);
-	if (code == ERROR_WRONG_EXPECTED_VERSION)
+	if (code == ERROR_WRONG_EXPECTED_VERSION) {
 		wrong_version(e, answer, subject, message);
-	else
+		if (e->operation.doubtful) /* what was stored would have been recognised */
+			outcome = OUTCOME_NONE;
+	} else {
 		snprintf(message, sizeof(message), "%s %s", subject, explain(code));
-	answer_error(out, &e->request.id, code, outcome_of(e, error_leaves_doubt(code)), "%s",
-		     message);
+	}
+	answer_error(out, &e->request.id, code, outcome, "%s", message);
 	json_key(out, "body");
 	message_to_json(response, answer.at, answer.len, &e->render, out, NULL);
 	add_event_ids(e, out);

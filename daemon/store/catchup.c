@@ -157,7 +157,7 @@ static void start_anew(struct catchup *c, struct place newest, struct place next
 	c->short_since = 0;
 	c->known = c->had = newest;
 	if (place_compare(c->next, next) > 0) {
-		c->next = next;
+		c->next = c->least = next;
 		c->seen = !of_one_stream(c); /* what stands at that very position is old */
 		c->last = newest;
 	}
@@ -303,7 +303,7 @@ static void go_past(struct catchup *c, struct place place)
 	c->last = place;
 	if (place_compare(place, c->known) > 0)
 		c->known = place;
-	c->next = of_one_stream(c) ? (struct place){ place.commit + 1, 0 } : place;
+	c->next = c->least = of_one_stream(c) ? (struct place){ place.commit + 1, 0 } : place;
 	c->told_deleted = false;
 }
 
@@ -348,11 +348,22 @@ static void find_log_again(struct catchup *c)
 	}
 }
 
+/*
+ * Goes on where the store says. Of one stream that may be behind the end, where events are hidden
+ * that are still to be written ($tb), and before it again, when they no longer are.
+ */
+static void go_to_next_page(struct catchup *c)
+{
+	if (of_one_stream(c) && place_compare(c->page_next, c->least) < 0)
+		c->next = c->least;
+	else if (of_one_stream(c) || place_compare(c->page_next, c->next) > 0)
+		c->next = c->page_next;
+}
+
 /* Everything of a page is given. */
 static void finish_page(struct catchup *c)
 {
-	if (place_compare(c->page_next, c->next) > 0)
-		c->next = c->page_next;
+	go_to_next_page(c);
 	buffer_consume(&c->page, buffer_len(&c->page));
 	buffer_shrink(&c->page, KEEP_PAGE);
 	if (c->page_is_last && c->listener.live == NULL) {
@@ -628,6 +639,7 @@ void catchup_begin_after(struct catchup *c, struct place last)
 	c->next = of_one_stream(c)  ? (struct place){ last.commit + 1, 0 }
 		  : last.commit < 0 ? (struct place){ 0, 0 }
 				    : last;
+	c->least = c->next;
 	c->seen = !of_one_stream(c); /* what stands at that very position of the log is old */
 	c->last = last;
 }
@@ -819,6 +831,7 @@ void catchup_start(struct catchup *c, struct store *store)
 	c->live_from = -1;
 	c->known.commit = c->had.commit = -1;
 	c->batch_now = c->batch;
+	c->least = c->next;
 	operation_init(&c->read, store);
 	deadline_init(&c->retry, on_retry, c);
 	job_init(&c->give, on_give, c);

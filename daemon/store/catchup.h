@@ -94,7 +94,9 @@ struct catchup {
 	struct place page_next; /* where the store says that the next page begins */
 	int64_t page_last;      /* the number of the stream's newest event, as it says */
 	bool begun;
-	bool told_lost;   /* and not yet that it goes on */
+	bool told_lost; /* and not yet that it goes on */
+	struct place
+		least;    /* of one stream: no event before it is wanted, whatever the pages say */
 	bool reached_end; /* `caught_up` was told */
 	bool told_deleted;
 	bool read_is_late;  /* the read under way was sent after the live subscription was confirmed

@@ -96,7 +96,7 @@ bool operation_start(struct operation *op, const struct guid *id, uint64_t timeo
 		return false;
 	op->conversation.node.id = *id;
 	op->sequence = ++store->sequence;
-	op->sent = false;
+	op->sent = op->doubtful = false;
 	store->counters.operations++;
 	if (store_may_send(store) && list_empty(&store->waiting))
 		send_now(op);
@@ -120,7 +120,7 @@ static void on_deadline(void *arg)
 	if (op->state == OPERATION_IN_FLIGHT)
 		end(op, OPERATION_TIMEOUT, NULL);
 	else
-		end(op, op->sent ? OPERATION_LOST : OPERATION_UNAVAILABLE, NULL);
+		end(op, op->sent || op->doubtful ? OPERATION_LOST : OPERATION_UNAVAILABLE, NULL);
 }
 
 static void on_package(struct conversation *c, const struct package *package)
@@ -141,7 +141,8 @@ static void on_package(struct conversation *c, const struct package *package)
 		break;
 	case CMD_NOT_HANDLED:
 		if (not_handled_passes(package)) {
-			/* The store did nothing with it: whatever it is, it may be sent again. */
+			/* The store did nothing with it this time: whatever it is, it may be sent
+			 * again. */
 			op->sent = false;
 			wait_in_order(op);
 			store_not_handled(op->store, package);
@@ -178,6 +179,7 @@ static void put_back(struct store *store, struct link *lost)
 
 		l = l->prev;
 		if (op->repeatable) {
+			op->doubtful = true;
 			wait_in_order(op);
 		} else {
 			set_state(op, OPERATION_WAITING);

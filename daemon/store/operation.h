@@ -22,7 +22,7 @@ enum operation_end {
 	OPERATION_TIMEOUT,     /* sent, the connection stands, no answer in time */
 	OPERATION_LOST, /* sent, the connection went, and no answer came in time or it must not be
 			   repeated */
-	OPERATION_CANCELLED, /* the daemon stops; see `sent` */
+	OPERATION_CANCELLED, /* the daemon stops; see `sent` and `doubtful` */
 };
 
 enum operation_state { OPERATION_IDLE, OPERATION_WAITING, OPERATION_IN_FLIGHT };
@@ -46,7 +46,8 @@ struct operation {
 	struct deadline deadline;
 	enum operation_state state;
 	uint64_t sequence;
-	bool sent; /* at least once */
+	bool sent;     /* at least once, and not answered with NotHandled */
+	bool doubtful; /* a connection went while it was on its way: it may have been carried out */
 };
 
 /* Prepares OP, all of whose memory is zero, for a frame to be written into op->frame. */

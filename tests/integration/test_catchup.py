@@ -122,6 +122,22 @@ def _(world):
     client.push("caught_up")
 
 
+@test("$tb beyond the end, and then no longer: what is written below it comes")
+def _(world):
+    client, writer, stream = world.client(), world.client(), world.stream()
+    fill(writer, stream, 5)
+    writer.write("$$" + stream, {"event_type": "$metadata", "data": {"$tb": 40}})
+    for sub, members in (("all", {"from": "start"}), ("window", {"from": 2, "window": 10}), ("beyond", {"from": 6})):
+        client.subscribe(stream=stream, sub=sub, read_batch=2, **members)
+        client.push("caught_up")
+    writer.write("$$" + stream, {"event_type": "$metadata", "data": {}})
+    fill(writer, stream, 3, 5)
+    got = [(push["sub"], push["event"]["event_number"]) for push in events(client, 8)]
+    equal(sorted(got), [("all", 5), ("all", 6), ("all", 7), ("beyond", 6), ("beyond", 7), ("window", 5), ("window", 6),
+                        ("window", 7)], "events")
+    client.quiet()
+
+
 @test("links are resolved, dangling ones come as links, and the place is the link's")
 def _(world):
     client, writer, target, links = world.client(), world.client(), world.stream(), world.stream()

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """The connection to the store comes, goes and comes back; nothing that was asked for is forgotten."""
 
+import os
 import socket
+import tempfile
 import time
 
+from control import Control
 from harness import CONNECTED, Failure, Store, World, equal, has, main, merged, numbers, test, true, types, until
 
 ADMIN = {"store": {"username": "admin", "password": "changeit"}}
@@ -224,6 +227,40 @@ def _():
                 true("ok" in line, "the write: %r" % line)
                 has(line["ok"]["body"], first_event_number=0, last_event_number=0)
                 equal(len(reader.read(stream)["events"]), 1, "events")
+
+
+def stored_unanswered(world, client, reader, stream, timeout_ms):
+    """A write that is stored and whose answer does not come through; the connection stands."""
+    world.proxy.mute()
+    client.send({"op": "execute", "id": "w", "message": "WriteEvents", "timeout_ms": timeout_ms, "body": write_body(stream)})
+    until(lambda: "ok" in reader.ask({"op": "execute", "message": "ReadEvent", "body": {"event_stream_id": stream}}),
+          "the event is stored")
+
+
+@test("a write that was stored, and is refused when it is sent again, has outcome unknown")
+def _():
+    with World(QUICK, proxy=True) as world, World(ADMIN, port=world.store.port) as second:
+        client, reader, stream = world.client(), second.client(), world.stream()
+        stored_unanswered(world, client, reader, stream, 9000)
+        reader.execute("DeleteStream", {"event_stream_id": stream, "hard_delete": True})
+        world.proxy.cut()
+        world.proxy.speak()
+        has(client.reply("w")["error"], code="stream_deleted", outcome="unknown")
+
+
+@test("a write that was stored, and is answered NotHandled when it is sent again, is not called unavailable")
+def _():
+    with tempfile.TemporaryDirectory(prefix="esb-") as folder:
+        path = os.path.join(folder, "control")
+        with World(QUICK, ["--control", path], proxy=True) as world, World(ADMIN, port=world.store.port) as second, \
+                Control(path) as control:
+            client, reader, stream = world.client(), second.client(), world.stream()
+            stored_unanswered(world, client, reader, stream, 1500)
+            control.not_handled("NotReady", "WriteEvents", "*")
+            world.proxy.cut()
+            world.proxy.speak()
+            has(client.reply("w")["error"], code="connection_lost", outcome="unknown")
+            control.clear()
 
 
 @test("half-open: found by heartbeat, and a new connection is made")
