@@ -282,7 +282,7 @@ static void on_work(void *arg)
 		more = ++lines == LINES_PER_TURN || ((lines & 7) == 0 && loop_clock_us() >= end);
 	if (c->closed)
 		return;
-	if (more)
+	if (more && buffer_len(&c->in) > 0)
 		work_later(c);
 	else
 		buffer_shrink(&c->in, KEEP);
