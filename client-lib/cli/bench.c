@@ -162,8 +162,9 @@ static void add_row(struct table *t, struct bench *b, const char *what, uint64_t
 	table_text(t, what);
 	table_number(t, (int64_t)((double)count * 1e9 / (double)(took > 0 ? took : 1)));
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
-		snprintf(text, sizeof(text), "%.1f",
-			 (double)b->tickets[(count - 1) * parts[i] / 1000].ns / 1000.0);
+		const struct ticket *ticket = &b->tickets[(count - 1) * parts[i] / 1000];
+
+		snprintf(text, sizeof(text), "%.1f", (double)ticket->ns / 1000.0);
 		table_text(t, text);
 	}
 }

@@ -140,7 +140,10 @@ static void print_clients(const json_t *clients, bool bold)
 
 	table_begin(&t, sizeof(heads) / sizeof(*heads) - 1);
 	add_heads(&t, heads);
-	json_array_foreach(clients, i, client) add_client(&t, client);
+	json_array_foreach(clients, i, client)
+	{
+		add_client(&t, client);
+	}
 	table_print(&t, 0, bold);
 }
 

@@ -62,7 +62,9 @@ static int print_written(const struct cli *cli, const struct esbridge_message *r
 	if (ok == NULL)
 		return fail(EX_PROTOCOL, "write: the daemon's answer cannot be read");
 	json_array_foreach(json_object_get(ok, "event_ids"), i, id)
+	{
 		printf("%" PRId64 " %s\n", number + (int64_t)i, json_string_value(id));
+	}
 	json_decref(ok);
 	return EX_OK;
 }

@@ -2,6 +2,7 @@
 """The command line of esbridge: one table of commands and options, and the help, the manual page and the completions of
 bash and zsh that agree with it; mistakes; exit statuses."""
 
+import functools
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ def source(*path):
         return file.read()
 
 
+@functools.lru_cache(None)
 def complete(*words):
     """What may stand in the place of the last of WORDS."""
     return [line.split("\t")[0] for line in ok(None, "complete", "--", *words).splitlines()]
@@ -115,39 +117,42 @@ def manual_extra():
     equal(told - every, set())
 
 
-def bash(*words):
-    """What bash completes for the last of WORDS."""
-    script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _esbridge; printf "%s\\n" "${COMPREPLY[@]}"'
-    done = subprocess.run(["bash", "-c", script, "bash", os.path.join(ROOT, "completions", "esbridge"), ESBRIDGE, *words],
+BASH = """source "$1"; shift
+one() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _esbridge; printf "%s\\n" "${COMPREPLY[@]}" ""; }
+"""
+# zsh's _describe and _files are replaced by ones that print.
+ZSH = """_describe() { print -l -- ${(P)2} }; _files() { print FILES }; file=$1; shift
+one() { words=("$@"); CURRENT=$#; source $file; print }
+"""
+
+
+def completed(shell, *lines):
+    """What SHELL completes for the last word of each of LINES, in one process."""
+    arguments, script, file = {"bash": (["bash"], BASH, "esbridge"), "zsh": (["zsh", "-f"], ZSH, "_esbridge")}[shell]
+    for line in lines:
+        script += 'one "${@:1:%d}"; shift %d\n' % (len(line) + 1, len(line) + 1)
+    words = [word for line in lines for word in [ESBRIDGE] + list(line)]
+    done = subprocess.run(arguments + ["-c", script, shell, os.path.join(ROOT, "completions", file)] + words,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), check=False)
-    equal(done.stderr, b"", "complaints of bash")
-    return done.stdout.decode().split()
-
-
-def zsh(*words):
-    """The same for zsh, whose _describe is replaced by one that prints."""
-    script = ('_describe() { print -l -- ${(P)2} }; _files() { print FILES };'
-              'f=$1; shift; words=("$@"); CURRENT=$#; source $f')
-    done = subprocess.run(["zsh", "-f", "-c", script, "zsh", os.path.join(ROOT, "completions", "_esbridge"), ESBRIDGE,
-                           *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), check=False)
-    equal(done.stderr, b"", "complaints of zsh")
-    return [line.split(":")[0] for line in done.stdout.decode().splitlines()]
+    equal(done.stderr, b"", "complaints of %s" % shell)
+    return [[row.split(":")[0] for row in block.split("\n") if row]
+            for block in done.stdout.decode().split("\n\n")[:len(lines)]]
 
 
 @test("bash and zsh complete every command and option")
 def shells():
-    for shell in (bash, zsh):
-        equal(shell(""), complete(""), shell.__name__)
-        equal(shell("chec"), ["checkpoint"])
-        for command in commands():
-            equal(shell(*command[:-1], command[-1][:-1]) and command[-1] in shell(*command[:-1], command[-1][:-1]), True)
-            equal(shell(*command, "--"), options(command))
-        equal(shell("read", "--color", ""), ["auto", "always", "never"])
-        equal(shell("write", "s", "T", "{}", "-e", "no"), ["no_stream"])
-        equal(shell("-S", "/x", "pi"), ["ping"])
-    equal(bash("read", "--color", "=", "al"), ["always"])
-    equal(bash("write", "s", "T", "{}", "-M", ""), [], "files are left to bash")
-    equal(zsh("write", "s", "T", "{}", "-M", ""), ["FILES"])
+    wanted = {("",): complete(""), ("chec",): ["checkpoint"], ("read", "--color", ""): ["auto", "always", "never"],
+              ("write", "s", "T", "{}", "-e", "no"): ["no_stream"], ("-S", "/x", "pi"): ["ping"]}
+    for command in commands():
+        wanted[(*command, "--")] = options(command)
+        wanted[(*command[:-1], command[-1][:-1])] = complete(*command[:-1], command[-1][:-1])
+        true(command[-1] in wanted[(*command[:-1], command[-1][:-1])], command)
+    for shell in ("bash", "zsh"):
+        for line, got in zip(wanted, completed(shell, *wanted)):
+            equal(got, wanted[line], "%s after %s" % (shell, line))
+    equal(completed("bash", ("read", "--color", "=", "al")), [["always"]])
+    equal(completed("bash", ("write", "s", "T", "{}", "-M", "")), [[]], "files are left to bash")
+    equal(completed("zsh", ("write", "s", "T", "{}", "-M", "")), [["FILES"]])
 
 
 @test("mistakes on the command line: status 64, what was wrong and where to look")
