@@ -26,7 +26,7 @@ struct checkpoints {
 	struct deadline patience; /* with a file that cannot be written */
 	uint32_t pause;
 	bool failing;
-	char fault[CHECKPOINT_FAULT];
+	char fault[512]; /* what went wrong last: path and reason */
 	uint64_t flushes;
 	uint64_t failures;
 };
@@ -106,19 +106,27 @@ static void set_dirty(struct checkpoint *c, bool dirty)
 
 /* The file -------------------------------------------------------------------------------------- */
 
-/* The one place where it is said how the file is. FAULT NULL: well. */
-static void set_fault(struct checkpoints *k, const char *fault)
+/* The file was written, or opened after it could not be. */
+static void be_well(struct checkpoints *k)
 {
-	if (fault == NULL && k->failing)
-		log_write(LOG_NOTICE, "checkpoints are stored again");
-	if (fault != NULL && (!k->failing || strcmp(fault, k->fault) != 0))
-		log_write(LOG_ERROR, "checkpoints cannot be stored or read error=%s",
-			  log_text(fault, strlen(fault)));
-	k->failing = fault != NULL;
-	if (fault == NULL)
-		return;
+	if (k->failing)
+		log_write(LOG_NOTICE, "checkpoints are stored again path=%s",
+			  log_text(k->path, strlen(k->path)));
+	k->failing = false;
+}
+
+/* The same trouble is logged once. */
+static void be_failing(struct checkpoints *k, const char *reason)
+{
+	char fault[sizeof(k->fault)];
+
+	snprintf(fault, sizeof(fault), "%s: %s", k->path, reason);
+	if (!k->failing || strcmp(fault, k->fault) != 0)
+		log_write(LOG_ERROR, "checkpoints cannot be stored or read path=%s error=%s",
+			  log_text(k->path, strlen(k->path)), log_text(reason, strlen(reason)));
+	memcpy(k->fault, fault, sizeof(fault));
+	k->failing = true;
 	k->failures++;
-	snprintf(k->fault, sizeof(k->fault), "%s", fault);
 }
 
 static bool open_file(struct checkpoints *k)
@@ -128,7 +136,10 @@ static bool open_file(struct checkpoints *k)
 	if (k->file != NULL)
 		return true;
 	k->file = checkpoint_file_open(k->path, fault);
-	set_fault(k, k->file == NULL ? fault : NULL);
+	if (k->file == NULL)
+		be_failing(k, fault);
+	else
+		be_well(k);
 	return k->file != NULL;
 }
 
@@ -178,13 +189,13 @@ static void settle(struct checkpoints *k)
 	job_cancel(&k->now);
 	loop_clear_deadline(k->loop, &k->due);
 	loop_clear_deadline(k->loop, &k->patience);
-	set_fault(k, NULL);
+	be_well(k);
 }
 
 /*
- * Writes all that is not in the file yet, as one group, on the loop: 40 microseconds for one
- * checkpoint, 4 more for each other one. Every thousandth or so also moves the WAL into the
- * database, and waits for the disk for that, as a durable one does.
+ * Writes all that is not in the file yet, as one group, on the loop: about 8 microseconds for one
+ * checkpoint and 1 for each other one. Every thousandth group or so also moves the WAL into the
+ * database, and waits for the disk for that, some milliseconds, as a durable one does.
  */
 static bool flush(struct checkpoints *k, bool durable)
 {
@@ -194,7 +205,7 @@ static bool flush(struct checkpoints *k, bool durable)
 		settle(k);
 		return true;
 	}
-	set_fault(k, checkpoint_file_fault(k->file));
+	be_failing(k, checkpoint_file_fault(k->file));
 	if (!deadline_is_set(&k->due))
 		loop_set_deadline(k->loop, &k->due, k->pause);
 	if (!deadline_is_set(&k->patience))
@@ -263,7 +274,7 @@ static struct checkpoint *load(struct checkpoints *k, const char *name)
 	list_append(&k->clean, &c->link);
 	if (checkpoint_file_read(k->file, name, take_row, c) && !c->filter.failed)
 		return c;
-	set_fault(k, c->filter.failed ? "out of memory" : checkpoint_file_fault(k->file));
+	be_failing(k, c->filter.failed ? "out of memory" : checkpoint_file_fault(k->file));
 	forget(c);
 	return NULL;
 }
@@ -506,7 +517,7 @@ bool checkpoints_read(struct checkpoints *k, const char *name,
 	flush(k, false); /* else what is told is what is stored */
 	if (checkpoint_file_read(k->file, name, read_row, &r))
 		return true;
-	set_fault(k, checkpoint_file_fault(k->file));
+	be_failing(k, checkpoint_file_fault(k->file));
 	return false;
 }
 
@@ -550,10 +561,10 @@ bool checkpoints_remove(struct checkpoints *k, const char *name, struct checkpoi
 	}
 	if (checkpoint_file_begin(k->file, true) && checkpoint_file_remove(k->file, name) &&
 	    checkpoint_file_commit(k->file)) {
-		set_fault(k, NULL);
+		be_well(k);
 		return true;
 	}
-	set_fault(k, checkpoint_file_fault(k->file));
+	be_failing(k, checkpoint_file_fault(k->file));
 	refuse_fault(k, refusal);
 	return false;
 }

@@ -52,7 +52,7 @@ struct checkpoint_claim {
 struct checkpoint_refusal {
 	enum error_code
 		code; /* already_exists: held; bad_request: another stream's; fail: the file */
-	char text[CHECKPOINT_FAULT + 256];
+	char text[768];
 };
 
 /* Holds the checkpoint of CLAIM, whose texts are copied, until checkpoint_release(). Returns NULL

@@ -89,10 +89,10 @@ static bool fail(struct checkpoint_file *f, const char *reason)
 	if (reason == NULL && (sqlite3_errcode(f->db) & 0xff) == SQLITE_BUSY)
 		reason = "another process has it open";
 	if (reason == NULL && error != 0)
-		snprintf(f->fault, sizeof(f->fault), "%s: %s (%s)", f->path, sqlite3_errmsg(f->db),
+		snprintf(f->fault, sizeof(f->fault), "%s (%s)", sqlite3_errmsg(f->db),
 			 strerror(error));
 	else
-		snprintf(f->fault, sizeof(f->fault), "%s: %s", f->path,
+		snprintf(f->fault, sizeof(f->fault), "%s",
 			 reason != NULL ? reason : sqlite3_errmsg(f->db));
 	return false;
 }

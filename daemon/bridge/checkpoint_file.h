@@ -15,7 +15,7 @@
 
 #include "store/live.h"
 
-enum { CHECKPOINT_NAME_MOST = 200, CHECKPOINT_FAULT = 512 };
+enum { CHECKPOINT_NAME_MOST = 200, CHECKPOINT_FAULT = 256 };
 
 /* Where a checkpoint stands: all up to `place` is done, and it; or nothing is stored yet. */
 struct checkpoint_mark {
@@ -34,13 +34,13 @@ struct checkpoint_row {
 struct checkpoint_file;
 
 /*
- * Opens the file PATH, which is made if it is not there. Returns NULL with the path and the reason
- * in FAULT: it cannot be opened or written, is no such file, or one of a later version.
+ * Opens the file PATH, which is made if it is not there. Returns NULL with the reason in
+ * FAULT: it cannot be opened or written, is no such file, or one of a later version.
  */
 struct checkpoint_file *checkpoint_file_open(const char *path, char fault[CHECKPOINT_FAULT]);
 void checkpoint_file_close(struct checkpoint_file *f);
 
-/* What went wrong in the last call that returned false: path and reason. */
+/* What went wrong in the last call that returned false. */
 const char *checkpoint_file_fault(const struct checkpoint_file *f);
 
 /*

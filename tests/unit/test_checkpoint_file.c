@@ -43,13 +43,12 @@ static struct checkpoint_file *opened(void)
 	return f;
 }
 
-/* It cannot be opened, and the reason names the file and has PART in it. */
+/* It cannot be opened, and the reason has PART in it. */
 static void is_refused(const char *part)
 {
 	char fault[CHECKPOINT_FAULT] = "";
 
 	ck_assert_ptr_null(checkpoint_file_open(path, fault));
-	ck_assert_msg(strncmp(fault, path, strlen(path)) == 0, "%s", fault);
 	ck_assert_msg(strstr(fault, part) != NULL, "%s", fault);
 }
 
