@@ -29,6 +29,7 @@ struct checkpoints {
 	char fault[512]; /* what went wrong last: path and reason */
 	uint64_t flushes;
 	uint64_t failures;
+	struct histogram durations;
 };
 
 struct checkpoint {
@@ -199,9 +200,12 @@ static void settle(struct checkpoints *k)
  */
 static bool flush(struct checkpoints *k, bool durable)
 {
+	uint64_t began = loop_clock_us();
+
 	if (list_empty(&k->dirty))
 		return true;
 	if (write_dirty(k, durable)) {
+		histogram_add(&k->durations, loop_clock_us() - began);
 		settle(k);
 		return true;
 	}
@@ -569,7 +573,7 @@ bool checkpoints_remove(struct checkpoints *k, const char *name, struct checkpoi
 	return false;
 }
 
-/* For `status` ---------------------------------------------------------------------------------- */
+/* For `status` and `metrics` ----------------------------------------------------------------------- */
 
 void checkpoints_look(const struct checkpoints *k, struct checkpoints_view *view)
 {
@@ -583,5 +587,6 @@ void checkpoints_look(const struct checkpoints *k, struct checkpoints_view *view
 		.dirty = length(&k->dirty),
 		.flushes = k->flushes,
 		.failures = k->failures,
+		.durations = &k->durations,
 	};
 }

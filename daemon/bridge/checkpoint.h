@@ -13,6 +13,7 @@
 #define ESBRIDGE_BRIDGE_CHECKPOINT_H
 
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "bridge/answer.h"
 #include "bridge/checkpoint_file.h"
 
@@ -98,7 +99,7 @@ bool checkpoints_put(struct checkpoints *k, const char *name, bool of_all, struc
 bool checkpoints_remove(struct checkpoints *k, const char *name,
 			struct checkpoint_refusal *refusal);
 
-/* For `status` ---------------------------------------------------------------------------------- */
+/* For `status` and `metrics` ----------------------------------------------------------------------- */
 
 struct checkpoints_view {
 	const char *state; /* unused, open, failing */
@@ -108,6 +109,7 @@ struct checkpoints_view {
 	uint32_t dirty; /* not stored yet */
 	uint64_t flushes;
 	uint64_t failures;
+	const struct histogram *durations; /* of what was written; lives as long as the keeper */
 };
 
 void checkpoints_look(const struct checkpoints *k, struct checkpoints_view *view);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bridge/checkpoint.h"
 #include "bridge/reader.h"
 #include "bridge/session.h"
 
@@ -13,6 +14,10 @@ struct numbers {
 	struct reader_totals totals;
 	uint64_t errors[ERROR_COUNT];
 	uint64_t in_flight;
+	uint64_t checkpoints_held;
+	uint64_t checkpoints_dirty;
+	uint64_t checkpoint_failures;
+	struct histogram checkpoint_writes;
 };
 
 #define AT(member) offsetof(struct numbers, member)
@@ -68,8 +73,27 @@ static const struct metric table[] = {
 	  "Events delivered and not acknowledged, all subscriptions together." },
 	{ "esbridge_consumer_lag_events", METRIC_GAUGE, AT(totals.lag), 0, "mode", mode_word,
 	  "How many events the subscription that is furthest behind has still to be given or to ack." },
+	{ "esbridge_checkpoints_held", METRIC_GAUGE, AT(checkpoints_held), 0, NULL, NULL,
+	  "Checkpoints that subscriptions hold." },
+	{ "esbridge_checkpoints_unsaved", METRIC_GAUGE, AT(checkpoints_dirty), 0, NULL, NULL,
+	  "Checkpoints that stand further than what is stored of them." },
+	{ "esbridge_checkpoint_write_seconds", METRIC_HISTOGRAM, AT(checkpoint_writes), 0, NULL,
+	  NULL, "Time to store a group of checkpoints, in which the daemon does nothing else." },
+	{ "esbridge_checkpoint_failures_total", METRIC_COUNTER, AT(checkpoint_failures), 0, NULL,
+	  NULL, "Failures to open, read or write the file of checkpoints." },
 	{ .name = NULL },
 };
+
+static void add_checkpoints(const struct checkpoints *k, struct numbers *n)
+{
+	struct checkpoints_view view;
+
+	checkpoints_look(k, &view);
+	n->checkpoints_held = view.held;
+	n->checkpoints_dirty = view.dirty;
+	n->checkpoint_failures = view.failures;
+	n->checkpoint_writes = *view.durations;
+}
 
 void bridge_metrics(const struct bridge *bridge, const struct reader_totals *totals,
 		    struct buffer *out)
@@ -82,5 +106,6 @@ void bridge_metrics(const struct bridge *bridge, const struct reader_totals *tot
 
 	for (int i = 0; i < ERROR_COUNT; i++)
 		n.errors[i] = error_count((enum error_code)i);
+	add_checkpoints(bridge->checkpoints, &n);
 	metrics_render(table, &n, out);
 }

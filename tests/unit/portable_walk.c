@@ -1,16 +1,16 @@
 #include <stdlib.h>
 
-#define JSON_PORTABLE   1
-#define json_check      portable_json_check
-#define json_doc_free   portable_json_doc_free
-#define json_doc_init   portable_json_doc_init
-#define json_doc_shrink portable_json_doc_shrink
-#define json_int64_get  portable_json_int64_get
-#define json_parse      portable_json_parse
-#define json_string_get portable_json_string_get
+#define JSON_PORTABLE      1
+#define json_check         portable_json_check
+#define json_doc_free      portable_json_doc_free
+#define json_doc_init      portable_json_doc_init
+#define json_doc_shrink    portable_json_doc_shrink
+#define json_int64_get     portable_json_int64_get
+#define json_parse         portable_json_parse
+#define json_string_get    portable_json_string_get
 #define json_string_equals portable_json_string_equals
-#define json_string_is  portable_json_string_is
-#define utf8_check      portable_utf8_check
+#define json_string_is     portable_json_string_is
+#define utf8_check         portable_utf8_check
 
 int portable_allocations = -1;
 
