@@ -136,6 +136,7 @@ static const struct option {
 	{ "ahead", AT(ahead), FILL_BATCH, 1000000 },
 	{ "ack", AT(ack), ACK_ONE, ACK_UP_TO },
 	{ "turn", AT(turn), 0, 1 },
+	{ "tls", AT(tls), 0, 1 },
 	{ NULL, 0, 0, 0 },
 };
 

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include <openssl/ssl.h>
+
 #include "base/buffer.h"
 #include "base/guid.h"
 #include "store/frame.h"
@@ -41,6 +43,7 @@ struct run {
 	uint32_t subs;        /* further subscriptions, to which nothing comes */
 	uint32_t ahead;       /* events written and not yet seen by the slowest reader */
 	uint32_t ack;         /* enum ack_way */
+	uint32_t tls;         /* 1: the store speaks TLS */
 	uint32_t turn;        /* 1: the next requests go out when all of the last are answered */
 	uint32_t pids[PIDS_MOST]; /* whose processor time is told too; 0: none */
 
@@ -57,6 +60,7 @@ struct run {
 struct peer {
 	bool bridge;
 	int fd;
+	SSL *ssl;        /* NULL: none */
 	size_t searched; /* bytes at the front of `in` without an LF in them */
 	struct buffer in;
 	struct buffer out;

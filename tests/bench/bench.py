@@ -10,7 +10,8 @@ slow: the measures that are to be reached are told at the end.
 
 Environment: BENCH_ROUNDS (5), BENCH_ONLY (letters or names of rows, as "a,live-1"; growth, idle and start are names too),
 BENCH_JSON (a file for all results), BENCH_PLOT (a folder for pictures), BENCH_PEERS=node,
-ESBRIDGE_BENCH_SERVER (HOST:PORT of a real server in place of the memstore; its user admin has the password changeit),
+ESBRIDGE_BENCH_SERVER (HOST:PORT of a real server in place of the memstore; its user admin has the password changeit, and
+it does not speak TLS),
 BENCH_PART (a part of the usual numbers of operations, as 0.1).
 """
 
@@ -57,17 +58,41 @@ def memory_mib(pid, name):
         return next(int(line.split()[1]) for line in file if line.startswith(name + ":")) / 1024
 
 
+class Certificate:
+    """A certificate for 127.0.0.1, made when it is first asked for."""
+
+    def __init__(self):
+        self.folder = None
+
+    def path(self, name):
+        if not self.folder:
+            self.folder = tempfile.TemporaryDirectory(prefix="esb-")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                            "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1",
+                            "-keyout", os.path.join(self.folder.name, "key.pem"),
+                            "-out", os.path.join(self.folder.name, "cert.pem")],
+                           stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        return os.path.join(self.folder.name, name)
+
+
+CERTIFICATE = Certificate()
+
+
 class Place:
     """A daemon and a store for one row, so that no row finds what another has left."""
 
-    def __init__(self, fills=()):
+    def __init__(self, fills=(), tls=False):
         settings = {section: dict(members) for section, members in SETTINGS.items()}
+        speaks = []
+        if tls:
+            settings["store"].update({"tls": "require", "tls_ca": CERTIFICATE.path("cert.pem")})
+            speaks = ["--tls-cert", CERTIFICATE.path("cert.pem"), "--tls-key", CERTIFICATE.path("key.pem")]
         self.host, self.port = "127.0.0.1", None
         if SERVER:
             self.host, self.port = SERVER.rsplit(":", 1)
             settings["store"]["server"] = SERVER
         self.mark = "%x-" % time.time_ns() if SERVER else ""
-        self.world = World(settings, port=self.port)
+        self.world = World(settings, speaks, port=self.port)
         self.world.connected()
         self.port = self.world.port
         self.pids = [self.world.bridge.process.pid] + ([self.world.store.process.pid] if self.world.store else [])
@@ -128,7 +153,7 @@ def fill_of(row):
 def measure_row(row, peers):
     sides = row.sides + (("node",) if "node" in peers and row.node else ())
     samples = {side: [] for side in sides}
-    with Place(fill_of(row)) as place:
+    with Place(fill_of(row), "tls" in row.arguments) as place:
         for _ in range(ROUNDS):
             for side in sides:
                 part = PART * (row.node if side == "node" else 1)
@@ -324,7 +349,7 @@ def main():
         print("%-12s %s" % (name, value))
     print("\n" + HEAD, flush=True)
     for row in ROWS:
-        if is_wanted(row.name, row.letter):
+        if is_wanted(row.name, row.letter) and not (SERVER and "tls" in row.arguments):
             results[row.name] = measure_row(row, peers)
             show(row.text, results[row.name])
     if is_wanted("idle", "h"):

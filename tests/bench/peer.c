@@ -61,6 +61,20 @@ static int connect_tcp(const char *host, const char *port)
 	return fd;
 }
 
+/* Whose certificate it is does not matter here. */
+static SSL *begin_tls(int fd)
+{
+	static SSL_CTX *context;
+	SSL *ssl;
+
+	if (context == NULL)
+		context = SSL_CTX_new(TLS_client_method());
+	ssl = context == NULL ? NULL : SSL_new(context);
+	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1)
+		die("no TLS with the store");
+	return ssl;
+}
+
 static void log_in(struct peer *p, uint8_t command, const struct credentials *who,
 		   const struct buffer *payload)
 {
@@ -82,6 +96,8 @@ void peer_open(struct peer *p, const struct run *run, bool bridge)
 	p->fd = bridge ? connect_unix(run->socket) : connect_tcp(run->host, run->port);
 	if (bridge)
 		return;
+	if (run->tls)
+		p->ssl = begin_tls(p->fd);
 	/* As the daemon does it. */
 	log_in(p, CMD_AUTHENTICATE, &admin, &none);
 	wire_int(&identity, 1, 1);
@@ -92,6 +108,7 @@ void peer_open(struct peer *p, const struct run *run, bool bridge)
 
 void peer_close(struct peer *p)
 {
+	SSL_free(p->ssl);
 	close(p->fd);
 	buffer_free(&p->in);
 	buffer_free(&p->out);
@@ -113,21 +130,49 @@ void open_idle(const struct run *run)
 	}
 }
 
+static ssize_t send_tls(struct peer *p)
+{
+	size_t len = buffer_len(&p->out);
+	int n = SSL_write(p->ssl, buffer_at(&p->out), len < READ_MOST ? (int)len : READ_MOST);
+
+	if (n > 0)
+		buffer_consume(&p->out, (size_t)n);
+	return n;
+}
+
 void peer_send(struct peer *p)
 {
 	while (buffer_len(&p->out) > 0) {
-		if (buffer_write_fd(&p->out, p->fd) < 0)
+		if ((p->ssl != NULL ? send_tls(p) : buffer_write_fd(&p->out, p->fd)) <= 0)
 			die("cannot send");
 	}
 	if (p->out.failed)
 		die("out of memory");
 }
 
+/* All of the record that has come: nobody tells of what is left of it. */
+static ssize_t receive_tls(struct peer *p)
+{
+	int n;
+
+	do {
+		uint8_t *at = buffer_room(&p->in, READ_MOST);
+
+		n = at == NULL ? -1 : SSL_read(p->ssl, at, READ_MOST);
+		if (n > 0)
+			buffer_added(&p->in, (size_t)n);
+	} while (n > 0 && SSL_pending(p->ssl) > 0);
+	return n;
+}
+
 void peer_receive(struct peer *p)
 {
 	size_t has = buffer_len(&p->in);
+	ssize_t n = p->ssl != NULL
+			    ? receive_tls(p)
+			    : buffer_read_fd(&p->in, p->fd, has > READ_MOST ? has : READ_MOST);
 
-	if (buffer_read_fd(&p->in, p->fd, has > READ_MOST ? has : READ_MOST) <= 0)
+	if (n <= 0)
 		die("the connection was closed");
 }
 

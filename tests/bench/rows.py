@@ -49,6 +49,9 @@ ROWS = [
     *sized(4 * 1024 * 1024, "4 MiB", 8, 16),
     row("busy-100", "h", "writes, 100 busy of 10,000 clients", "write", count=20000, connections=100, idle=9900,
         sides=("bridge",)),
+    row("tls-write-64", "j", "TLS: writes, 64 in flight", "write", count=60000, in_flight=64, tls=1),
+    row("tls-catchup", "j", "TLS: events caught up, of a stream", "catchup", count=150000, stream="filled", tls=1,
+        fill=dict(FILLED, tls=1)),
 ]
 
 # What must not grow. VALUES: of the argument BY; the cost is the daemon's processor time.

@@ -14,7 +14,7 @@ from harness import Failure, equal, main, test, true  # noqa: E402  (found only 
 
 BENCH = os.path.join(os.environ.get("BUILDDIR") or os.getcwd(), "tests", "bench", "bench")
 ROWS = ["write-1", "write-64", "write-64x4", "read-500", "catchup", "catchup-all", "live-10", "group-one", "group-list",
-        "group-up-to", "write-256 KiB", "read-256 KiB"]
+        "group-up-to", "write-256 KiB", "read-256 KiB", "tls-catchup"]
 LIMIT = 60
 
 
