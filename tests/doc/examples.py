@@ -7,7 +7,8 @@ positions, counters) the type is compared alone, and equal ids in the text must 
 later request of the text is replaced by the id that came in its place.
 
 In a manual page each literal display that begins with a request is one connection. A line that begins with a blank
-goes on with the line before it. In README.md the lines of a console block that begin with "$ " go to one shell.
+goes on with the line before it. In README.md the lines of a console block that begin with "$ " go to one shell, and the
+lines of the tour's recording, marked by arrows, to one connection of another daemon.
 """
 
 import json
@@ -240,13 +241,30 @@ def commands(text):
 def run_readme(path, programs, report):
     with open(path, encoding="utf-8") as file:
         steps = commands(file.read())
+    os.symlink(os.path.join(os.path.dirname(os.path.abspath(path)), "client-lib"), os.path.join(programs.folder, "client-lib"))
+    env = dict(os.environ, S=programs.socket, PATH=os.environ.get("BUILDDIR", ".") + ":" + os.environ["PATH"])
     script = "".join(f"{command}\nprintf '\\0'\n" for command, _ in steps)
-    done = subprocess.run(["bash", "-c", script], env=dict(os.environ, S=programs.socket), cwd=programs.folder,
+    done = subprocess.run(["bash", "-c", script], env=env, cwd=programs.folder,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60, check=False)
     outputs = done.stdout.decode().split("\0")
     ids = Ids()
     for (command, told), got in zip(steps, outputs + [""] * len(steps)):
         report(command, lambda t=told, g=got: compare_lines(t, g.splitlines(), ids))
+
+
+def run_tour(path, programs, report):
+    """What quickstart shows, as README.md has it: the same requests are in the script, and they are answered so."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(os.path.join(os.path.dirname(path), "quickstart"), encoding="utf-8") as file:
+        script = UUID.sub("", file.read().replace("'\"$event\"'", ""))
+    ids, connection = Ids(), Connection(programs.socket)
+    lines = [line.replace("→ ", "").replace("← ", "") for line in re.findall(r"^  ([→←] .*)$", text, re.MULTILINE)]
+    for request, told in exchanges(lines):
+        report("in the script: " + request, lambda r=request: compare(True, UUID.sub("", r) in script, ids))
+        request = ids.put_in(request)
+        report(request, lambda r=request, t=told: run_exchange(connection, r, t, ids))
+    report("nothing more came", connection.close)
 
 
 # --- TAP ---
@@ -291,7 +309,7 @@ def main():
     report = Report()
     report("compare() refuses what it must", self_check)
     for name, run in (("man/esbridge-protocol.7", run_manual), ("man/esbridge-migration.7", run_manual),
-                      ("README.md", run_readme)):
+                      ("README.md", run_readme), ("README.md", run_tour)):
         programs, before = Programs(), report.count
         try:
             if report(f"{name}: the programs start", programs.start):
