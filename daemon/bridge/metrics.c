@@ -54,6 +54,8 @@ static const struct metric table[] = {
 	  "Errors told to clients, by code." },
 	{ "esbridge_events_pushed_total", METRIC_COUNTER, AT(counters.pushed), 0, "mode", mode_word,
 	  "Events given to subscriptions, those that a nack brought again left out." },
+	{ "esbridge_events_rendered_total", METRIC_COUNTER, AT(counters.rendered), 0, NULL, NULL,
+	  "Live events turned into JSON, once for all readers that share them." },
 	{ "esbridge_event_delivery_seconds", METRIC_HISTOGRAM, AT(counters.delivery), 0, "mode",
 	  mode_word,
 	  "Age of an event, by the clocks of both machines, when it came live and was pushed." },

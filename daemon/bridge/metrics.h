@@ -16,6 +16,7 @@ struct bridge_counters {
 	struct histogram delivery[METRICS_MODES];       /* from `created` to the push */
 	struct histogram acks[METRICS_MODES];           /* from the push to the ack or nack */
 	uint64_t pushed[METRICS_MODES];                 /* events */
+	uint64_t rendered; /* live events made into JSON, once for all readers that share them */
 	uint64_t acked[METRICS_MODES];
 	uint64_t nacked[METRICS_ACTIONS];
 	uint64_t dropped; /* subscriptions that ended with that push */

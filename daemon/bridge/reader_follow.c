@@ -36,6 +36,7 @@ static const struct buffer *render(struct reader *r, const struct resolved_event
 		buffer_shrink(&made->text, KEEP_RENDERING);
 		resolved_event_to_json(event, &r->render, &made->text);
 		made->serial = serial;
+		bridge->counters.rendered++;
 	}
 	return &made->text;
 }

@@ -5,7 +5,7 @@ import contextlib
 import uuid
 
 import wire
-from harness import controlled, equal, has, main, merged, numbers, test, true, types
+from harness import controlled, equal, has, main, merged, numbers, test, true, types, until
 
 QUICK = {"store": {"reconnect_delay_min": "20ms", "reconnect_delay_max": "50ms", "username": "admin",
                    "password": "changeit", "operation_timeout": "1s"}}
@@ -19,6 +19,13 @@ def stage(settings=None):
 
 def write(client, *kinds, stream="s"):
     client.write(stream, *kinds, timeout_ms=9000)
+
+
+def connected(world):
+    """A connection to the store; None while it does not listen."""
+    with contextlib.suppress(OSError):
+        return world.store.direct()
+    return None
 
 
 def lose(control, client, sub):
@@ -101,7 +108,7 @@ def _():
         world.proxy.refuse()
         client.push("interrupted")
         control.restart(keep=False)
-        with contextlib.closing(world.store.direct()) as direct:
+        with contextlib.closing(until(lambda: connected(world), "the store listens again")) as direct:
             new = [(3, wire.message((1, uuid.uuid4().bytes_le), (2, kind), (3, 0), (4, 0), (5, b""))) for kind in "ABCDE"]
             written = direct.ask(wire.WRITE_EVENTS, wire.message((1, "s"), (2, -2), *new, (4, 0)))
             equal(written.command, wire.WRITE_EVENTS_COMPLETED, "answer")
