@@ -248,7 +248,8 @@ def _(world):
     client.write(stream, "a", "b", "c")
     pushes(client, 3)
     watch.expect(operation_duration_seconds_count={"WriteEvents": 1}, store_operations_total=1,
-                 events_pushed_total={"live": 3}, event_delivery_seconds_count={"live": 3})
+                 events_pushed_total={"live": 3}, events_rendered_total=3,
+                 event_delivery_seconds_count={"live": 3})
     true(watch.get("esbridge_event_delivery_seconds_sum", "live") < 60, "events of just now")
     client.ok("unsubscribe", sub=sub)
     watch.expect(subscriptions={"live": -1})
