@@ -180,18 +180,18 @@ static void run_both(struct bench *b)
 	} kinds[] = { { "writes", start_write }, { "reads", start_read } };
 	struct table t;
 
-	table_begin(&t, COLUMNS);
-	for (size_t i = 0; i < COLUMNS; i++)
-		table_text(&t, heads[i]);
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds) && b->status == EX_OK; i++) {
-		uint64_t took = run_all(b, kinds[i].start);
-
-		if (b->status == EX_OK)
-			add_row(&t, b, kinds[i].what, took);
-	}
 	printf("%" PRId64 " events of %" PRId64 " bytes, %" PRId64
 	       " requests at a time, stream %s\n",
 	       b->options->count, b->options->size, b->options->in_flight, b->stream);
+	table_begin(&t, COLUMNS);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds) && b->status == EX_OK; i++) {
+		uint64_t took = run_all(b, kinds[i].start);
+
+		for (size_t h = 0; h < COLUMNS && i == 0; h++)
+			table_text(&t, heads[h]);
+		if (b->status == EX_OK)
+			add_row(&t, b, kinds[i].what, took);
+	}
 	table_print(&t, 0, cli_color(b->cli));
 }
 

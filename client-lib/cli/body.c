@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 
 #include "base/json_walk.h"
 
-enum { PIECE = 65536, DEPTH = 512, MEMBERS_MOST = 1000 };
+enum { PIECE = 262144, DEPTH = 512, MEMBERS_MOST = 1000 };
 
 void body_text(struct buffer *body, const char *name, const char *text)
 {
@@ -42,16 +43,31 @@ int body_execute(struct cli *cli, const char *message, struct buffer *body,
 	return EX_OK;
 }
 
+ssize_t read_some(int fd, struct buffer *out)
+{
+	ssize_t got;
+
+	while ((got = buffer_read_fd(out, fd, PIECE)) < 0 && (errno == EINTR || errno == EAGAIN)) {
+		struct pollfd polled = { .fd = fd, .events = POLLIN };
+
+		/* Somebody who shares it has made it so that reading does not wait. */
+		if (errno == EAGAIN)
+			poll(&polled, 1, -1);
+	}
+	return got;
+}
+
 int read_whole(const char *file, struct buffer *out)
 {
 	bool is_stdin = strcmp(file, "-") == 0;
 	int fd = is_stdin ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
-	ssize_t got = 1;
+	ssize_t got;
 
 	if (fd < 0)
 		return fail(EX_NOINPUT, "%s: %s", file, strerror(errno));
-	while (got > 0 || (got < 0 && errno == EINTR))
-		got = buffer_read_fd(out, fd, PIECE);
+	do {
+		got = read_some(fd, out);
+	} while (got > 0);
 	if (got < 0)
 		say("%s: %s", is_stdin ? "standard input" : file, strerror(errno));
 	if (!is_stdin)

@@ -23,6 +23,12 @@ int body_execute(struct cli *cli, const char *message, struct buffer *body,
 		 struct esbridge_message **reply);
 
 /*
+ * Waits for input on FD and reads some of it into OUT. Returns the number of bytes, 0 at the end,
+ * -1 with errno.
+ */
+ssize_t read_some(int fd, struct buffer *out);
+
+/*
  * Reads all of FILE, "-" for standard input, into OUT. Returns 0 or an exit status after a failure,
  * which was told.
  */

@@ -77,7 +77,6 @@ static int ask(struct cli *cli, const char *members,
 {
 	const struct checkpoint_options *options = cli->options;
 	struct esbridge_message *reply;
-	json_t *ok;
 	int status = cli_connect(cli);
 
 	if (status != EX_OK)
@@ -85,19 +84,7 @@ static int ask(struct cli *cli, const char *members,
 	reply = esbridge_call(cli->bridge, "checkpoint", members, NULL);
 	if (reply == NULL)
 		return cli_fault(cli, cli->command->name);
-	ok = esbridge_span_json(reply->ok);
-	if (ok == NULL) {
-		status = fail(EX_PROTOCOL, "%s: the daemon's answer cannot be read",
-			      cli->command->name);
-	} else if (options->json) {
-		output_span(reply->ok);
-		putchar('\n');
-	} else {
-		print(cli, ok);
-	}
-	json_decref(ok);
-	esbridge_message_free(reply);
-	return status;
+	return cli_answer(cli, reply, options->json, print);
 }
 
 static void begin(struct buffer *members, const struct cli *cli, const char *action)

@@ -85,6 +85,20 @@ int cli_fault(const struct cli *cli, const char *what);
 /* Says of an ESBRIDGE_ERROR message why WHAT failed. Returns the exit status. */
 int cli_refused(const char *what, const struct esbridge_message *message);
 
+/* SPAN as a value of jansson's for the caller to release, or NULL where it is none, which was told.
+ */
+struct json_t *cli_json(const struct cli *cli, struct esbridge_span span);
+
+/*
+ * Prints REPLY, which it frees: with JSON the daemon's answer as it is, else what PRINT makes of
+ * it. Returns 0 or an exit status.
+ */
+int cli_answer(const struct cli *cli, struct esbridge_message *reply, bool json,
+	       void (*print)(const struct cli *cli, const struct json_t *ok));
+
+/* Ends the connection and forgets the password. */
+void cli_close(struct cli *cli);
+
 /* True where what goes to standard output should have colours. */
 bool cli_color(const struct cli *cli);
 

@@ -90,6 +90,9 @@ static void look_at(struct situation *s, char *word)
 	} else if (s->command == NULL && s->count < 2) {
 		s->words[s->count++] = word;
 		s->command = command_find(s->words, s->count, &used);
+		/* The words behind "help" are those of a command. */
+		if (s->command == &command_help)
+			*s = (struct situation){ 0 };
 	}
 }
 

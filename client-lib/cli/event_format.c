@@ -250,7 +250,9 @@ const char *event_format_payload(const struct event_format *f)
 
 static void print_field(const char *name, struct esbridge_span value)
 {
-	printf("  %-10s%.*s\n", name, ESBRIDGE_PRINT(value));
+	printf("  %-10s", name);
+	output_text(value);
+	putchar('\n');
 }
 
 static void print_payload(const char *name, enum esbridge_payload is, struct esbridge_span raw,
@@ -268,14 +270,18 @@ static void print_payload(const char *name, enum esbridge_payload is, struct esb
 static void print_pretty(const struct event_format *f, const struct esbridge_record *record,
 			 const struct esbridge_event *event)
 {
-	printf("%s%.*s@%" PRId64 " %.*s%s\n", f->color ? "\033[1m" : "",
-	       ESBRIDGE_PRINT(event->stream), event->number, ESBRIDGE_PRINT(event->type),
-	       f->color ? "\033[0m" : "");
+	fputs(f->color ? "\033[1m" : "", stdout);
+	output_text(event->stream);
+	printf("@%" PRId64 " ", event->number);
+	output_text(event->type);
+	puts(f->color ? "\033[0m" : "");
 	print_field("id", event->id);
 	print_field("created", event->created);
-	if (record->link != NULL)
-		printf("  %-10s%.*s@%" PRId64 "\n", "link", ESBRIDGE_PRINT(record->link->stream),
-		       record->link->number);
+	if (record->link != NULL) {
+		printf("  %-10s", "link");
+		output_text(record->link->stream);
+		printf("@%" PRId64 "\n", record->link->number);
+	}
 	if (record->position.commit >= 0)
 		printf("  %-10s%" PRId64 "/%" PRId64 "\n", "position", record->position.commit,
 		       record->position.prepare);

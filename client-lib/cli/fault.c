@@ -1,5 +1,6 @@
 #include "fault.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,9 @@ static const struct row {
 	{ "server_error", EX_SOFTWARE, "the log of the store may say more" },
 	{ "protocol_error", EX_PROTOCOL, "the log of esbridged may say more" },
 	{ "slow_consumer", EX_TEMPFAIL, NULL },
+	/* what the library tells by itself */
+	{ "out_of_memory", EX_OSERR, NULL },
+	{ "system", EX_OSERR, NULL },
 };
 
 static const struct row *row_of(const char *code)
@@ -72,8 +76,13 @@ static void say_list(const char *format, va_list list)
 {
 	char text[TEXT];
 
-	/* In one write, so that lines of several processes do not mix. */
 	vsnprintf(text, sizeof(text), format, list);
+	/* Names come from anybody, and a terminal obeys control characters. */
+	for (char *c = text; *c != '\0'; c++) {
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
+	}
+	/* In one write, so that lines of several processes do not mix. */
 	fprintf(stderr, "esbridge: %s\n", text);
 }
 

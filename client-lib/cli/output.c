@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,12 @@ void output_span(struct esbridge_span span)
 {
 	if (span.len > 0)
 		fwrite(span.at, 1, span.len, stdout);
+}
+
+void output_text(struct esbridge_span span)
+{
+	for (size_t i = 0; i < span.len; i++)
+		putchar(iscntrl((unsigned char)span.at[i]) ? '?' : span.at[i]);
 }
 
 bool output_flush(void)

@@ -15,6 +15,11 @@ struct cli;
 /* Writes the bytes of SPAN. */
 void output_span(struct esbridge_span span);
 
+/*
+ * Writes a text of the store's for people: control characters, which a terminal would obey, as '?'.
+ */
+void output_text(struct esbridge_span span);
+
 /* Writes SPAN, JSON, indented and with a LF at the end; COLOR: with colours. */
 void output_pretty(struct esbridge_span span, bool color);
 

@@ -7,7 +7,6 @@
 
 #include "cli.h"
 #include "commands.h"
-#include "output.h"
 #include "table.h"
 
 enum { TIME_TEXT = 32 };
@@ -189,26 +188,14 @@ static int run_status(struct cli *cli)
 {
 	const struct status_options *options = cli->options;
 	struct esbridge_message *message;
-	json_t *status;
-	int result = cli_connect(cli);
+	int status = cli_connect(cli);
 
-	if (result != 0)
-		return result;
+	if (status != EX_OK)
+		return status;
 	message = esbridge_status(cli->bridge, options->all);
 	if (message == NULL)
 		return cli_fault(cli, "status");
-	status = esbridge_span_json(message->ok);
-	if (status == NULL) {
-		result = fail(EX_PROTOCOL, "status: the daemon's answer cannot be read");
-	} else if (options->json) {
-		output_span(message->ok);
-		putchar('\n');
-	} else {
-		print_status(cli, status);
-	}
-	json_decref(status);
-	esbridge_message_free(message);
-	return result;
+	return cli_answer(cli, message, options->json, print_status);
 }
 
 const struct command command_status = {

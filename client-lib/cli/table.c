@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "output.h"
 
 enum { NUMBER_TEXT = 24, FIRST_CELLS = 64, GAP = 2 };
 
@@ -53,7 +54,8 @@ static void print_row(const struct table *t, size_t row, const int *widths)
 		const char *text = t->texts[row + c];
 		bool last = c + 1 == t->columns;
 
-		printf("%s%*s", text, last ? 0 : widths[c] - width_of(text) + GAP, "");
+		output_text((struct esbridge_span){ text, strlen(text) });
+		printf("%*s", last ? 0 : widths[c] - width_of(text) + GAP, "");
 	}
 }
 

@@ -41,9 +41,9 @@ static int run_start(struct cli *cli)
 	buffer_free(&body);
 	if (status != EX_OK)
 		return status;
-	answer = esbridge_span_json(reply->body);
+	answer = cli_json(cli, reply->body);
 	if (answer == NULL)
-		status = fail(EX_PROTOCOL, "transaction start: the daemon's answer cannot be read");
+		status = EX_PROTOCOL;
 	else
 		printf("%" JSON_INTEGER_FORMAT "\n",
 		       json_integer_value(json_object_get(answer, "transaction_id")));

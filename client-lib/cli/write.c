@@ -13,7 +13,7 @@
 #include "output.h"
 #include "payload.h"
 
-enum { BATCH_DEFAULT = 500, BATCH_MOST = 10000, PIECE = 262144, FAULT_TEXT = 200 };
+enum { BATCH_DEFAULT = 500, BATCH_MOST = 10000, FAULT_TEXT = 200 };
 
 /* Bytes of events in one write at most, so that a line stays well below the daemon's limit. */
 enum { BATCH_BYTES = 4 << 20 };
@@ -58,9 +58,9 @@ static int print_written(const struct cli *cli, const struct esbridge_message *r
 	}
 	if (cli->common.quiet)
 		return EX_OK;
-	ok = esbridge_span_json(reply->ok);
+	ok = cli_json(cli, reply->ok);
 	if (ok == NULL)
-		return fail(EX_PROTOCOL, "write: the daemon's answer cannot be read");
+		return EX_PROTOCOL;
 	json_array_foreach(json_object_get(ok, "event_ids"), i, id)
 	{
 		printf("%" PRId64 " %s\n", number + (int64_t)i, json_string_value(id));
@@ -109,13 +109,14 @@ struct lines {
 	bool ended;
 	struct buffer events; /* those of the next write */
 	int64_t count;
-	uint64_t line; /* number of the last one that was taken */
+	uint64_t line;        /* number of the last one that was taken, */
+	uint64_t first, last; /* and of the first and last one in `events` */
 	int64_t expected_version;
 };
 
 /*
- * Writes what has been collected. An expected version that is exact, or that was asked for once, is
- * that of the first write; the next ones expect what the one before has left.
+ * Writes what has been collected. An expected version is that of the first write; the next ones
+ * expect what the one before has left.
  */
 static int write_events(struct lines *l)
 {
@@ -139,7 +140,7 @@ static int write_events(struct lines *l)
 	if (status != EX_OK) {
 		say("write: that was line %" PRIu64 " to %" PRIu64
 		    " of the input; what stands before is written",
-		    l->line - (uint64_t)l->count + 1, l->line);
+		    l->first, l->last);
 		return status;
 	}
 	if (l->expected_version != ESBRIDGE_ANY)
@@ -159,21 +160,18 @@ static int take_line(struct lines *l, const char *line, size_t len)
 	char fault[FAULT_TEXT];
 
 	l->line++;
-	if (strspn(line, " \t\r") >= len) {
-		/* The lines of a write are told from the first to the last, so none may be between.
-		 */
-		return write_events(l);
-	}
+	if (strspn(line, " \t\r") >= len)
+		return EX_OK;
 	if (!event_from_line(&l->events, line, len, fault, sizeof(fault))) {
-		int status;
+		int status = write_events(l);
 
-		l->line--;
-		status = write_events(l);
-		return status != EX_OK ? status
-				       : fail(EX_DATAERR, "write: line %" PRIu64 ": %s",
-					      l->line + 1, fault);
+		if (status != EX_OK)
+			return status;
+		return fail(EX_DATAERR, "write: line %" PRIu64 ": %s", l->line, fault);
 	}
-	l->count++;
+	if (l->count++ == 0)
+		l->first = l->line;
+	l->last = l->line;
 	if (l->count >= options->batch || buffer_len(&l->events) >= BATCH_BYTES)
 		return write_events(l);
 	return EX_OK;
@@ -209,9 +207,9 @@ static int run_lines(struct cli *cli)
 			    "write: with lines, each line says its id, data and metadata");
 	status = cli_connect(cli);
 	while (status == EX_OK && !l.ended) {
-		ssize_t got = buffer_read_fd(&l.in, STDIN_FILENO, PIECE);
+		ssize_t got = read_some(STDIN_FILENO, &l.in);
 
-		if (got < 0 && errno != EINTR)
+		if (got < 0)
 			status = fail(EX_IOERR, "write: standard input: %s", strerror(errno));
 		if (got == 0)
 			l.ended = true;

@@ -108,6 +108,22 @@ def daemon_restart(unused):
             true("interrupted" in done.err and "goes on" in done.err, done.err)
 
 
+@test("tail -f goes on when the daemon is restarted in good order, as by systemctl")
+def daemon_reload(unused):
+    with World(QUICK) as world:
+        stream = world.stream()
+        ok(world, "write", stream, "T", "{}")
+        with Running(world, "tail", stream, "-f", "-F", r"%n\n") as running:
+            equal(running.line(), "0")
+            for number in range(1, 3):
+                world.bridge.terminate()
+                world.bridge.start()
+                world.connected()
+                ok(world, "write", stream, "T", "{}")
+                equal(running.line(), str(number))
+            running.end(signal.SIGINT).expect(INTERRUPTED, "")
+
+
 @test("tail -f goes on when the store is started again; --quiet says nothing of it")
 def store_connection(unused):
     with World(QUICK, proxy=True) as world:

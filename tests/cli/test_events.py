@@ -314,6 +314,26 @@ def follow(world):
         equal(done.err, "")
 
 
+@test("tail -f prints the bytes that are stored, line breaks too, and resolved links")
+def follow_bytes(world):
+    target, stream = world.stream(), world.stream()
+    ok(world, "write", target, "T", '{"a":\n1.0}')
+    with Running(world, "tail", stream, "-f", "-F", r"%d %l\n") as tailing, world.bridge.client() as client:
+        until_subscribed(world, 1)
+        client.write(stream, {"event_type": "$>", "data_text": "0@" + target})
+        equal([tailing.line(), tailing.line()], ['{"a":', "1.0} " + stream])
+
+
+@test("pretty prints no control characters of names, which a terminal would obey")
+def control_characters(world):
+    stream = world.stream() + "\033[2J"
+    ok(world, "write", stream, "T\a", "\033", "-c", "text", "-q")
+    shown = ok(world, "read", stream, "-o", "pretty")
+    true("?[2J@0 T?" in shown and "\033" not in shown, repr(shown))
+    done = run(world, "write", stream, "T", "{}", "-e", "7").expect(CANTCREAT, "")
+    true("\033" not in done.err, repr(done.err))
+
+
 @test("tail -f --all: from the last events on, and filtered")
 def follow_all(world):
     stream = numbered(world, 5, "wanted")
