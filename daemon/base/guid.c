@@ -109,6 +109,8 @@ static const uint8_t digit_values[UCHAR_MAX + 1] = {
 
 bool guid_parse(const char *text, size_t len, struct guid *id)
 {
+	unsigned odd = 0;
+
 	if (len != GUID_TEXT)
 		return false;
 	for (size_t i = 0; i < sizeof(dashes); i++) {
@@ -117,12 +119,11 @@ bool guid_parse(const char *text, size_t len, struct guid *id)
 	}
 	for (size_t i = 0; i < GUID_BYTES; i++) {
 		const unsigned char *at = (const unsigned char *)text + places[i].column;
-		unsigned high = digit_values[at[0]];
-		unsigned low = digit_values[at[1]];
+		unsigned high = digit_values[at[0]] - 1u;
+		unsigned low = digit_values[at[1]] - 1u;
 
-		if (high == 0 || low == 0)
-			return false;
-		id->bytes[places[i].byte] = (uint8_t)((high - 1) << 4 | (low - 1));
+		odd |= high | low;
+		id->bytes[places[i].byte] = (uint8_t)(high << 4 | low);
 	}
-	return true;
+	return odd < 16;
 }

@@ -44,15 +44,18 @@ static const struct kind *kind_of(const struct reader *r)
 
 /* Pushes ---------------------------------------------------------------------------------------- */
 
-struct buffer *reader_push(struct reader *r, const char *what)
+static void begin_push(struct reader *r, const char *what, struct buffer *out)
 {
-	struct buffer *out = r->session->out;
-
 	buffer_add_text(out, "{\"push\":\"");
 	buffer_add_text(out, what);
 	buffer_add_text(out, "\",\"sub\":");
 	json_text(out, r->name);
-	return out;
+}
+
+struct buffer *reader_push(struct reader *r, const char *what)
+{
+	begin_push(r, what, r->session->out);
+	return r->session->out;
 }
 
 void reader_push_end(struct reader *r)
@@ -122,6 +125,7 @@ static void reader_free(void *object)
 	buffer_free(&r->group_id);
 	buffer_free(&r->acks);
 	buffer_free(&r->filter);
+	buffer_free(&r->push);
 	outstanding_free(&r->outstanding);
 	outstanding_free(&r->held);
 	free(r->name);
@@ -300,6 +304,7 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 	r->group = a->mode == READER_PERSISTENT ? mem_text(a->group) : NULL;
 	r->window = a->window;
 	r->render = (struct render){ a->payload, s->bridge->settings.depth };
+	begin_push(r, "event", &r->push);
 	outstanding_init(&r->outstanding);
 	outstanding_init(&r->held);
 	deadline_init(&r->time, on_time, r);

@@ -43,7 +43,7 @@ static const struct buffer *render(struct reader *r, const struct resolved_event
 
 static void push_event(struct reader *r, const struct resolved_event *event, uint64_t serial)
 {
-	struct buffer *out = reader_push(r, "event");
+	struct buffer *out = reader_push_event(r);
 	const struct buffer *text;
 	char id[GUID_TEXT];
 

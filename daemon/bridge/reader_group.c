@@ -137,7 +137,7 @@ static void on_event(void *arg, const struct resolved_event *event, int32_t retr
 		return;
 	reader_count(r, event, (struct place){ original->number, 0 }, retries <= 0);
 	outstanding_move(&r->outstanding, &original->id, loop_now_us(r->session->bridge->loop));
-	out = reader_push(r, "event");
+	out = reader_push_event(r);
 	guid_format(&original->id, id);
 	buffer_add_text(out, ",\"ack_id\":\"");
 	buffer_add(out, id, GUID_TEXT);

@@ -44,6 +44,7 @@ struct reader {
 	struct deadline release; /*   when more of that is to come again */
 	struct catchup catchup;  /* any other */
 	struct buffer filter;    /*   its filter as the store takes it; empty: none */
+	struct buffer push;      /* how the push of an event begins: {"push":"event","sub":… */
 	struct checkpoint *checkpoint;  /*   held, or NULL */
 	struct checkpoint_mark resumed; /*   where that stood at first */
 	bool beyond_end;                /*   the store ends before that */
@@ -56,6 +57,16 @@ struct reader {
 	struct place last; /*   the place of the last one */
 	int64_t newest;    /* of a group: the highest number of its stream that was heard of */
 };
+
+/* Begins the push of an event, as reader_push() does. */
+static inline struct buffer *reader_push_event(struct reader *r)
+{
+	struct buffer *out = r->session->out;
+
+	buffer_add(out, buffer_at(&r->push), buffer_len(&r->push));
+	out->failed |= r->push.failed;
+	return out;
+}
 
 /* Begins a push; members may be added to what it returns until reader_push_end(). */
 struct buffer *reader_push(struct reader *r, const char *what);
