@@ -3,7 +3,8 @@
 
 base < store < bridge < local < main (daemon/*.c). A file includes headers of its own room and of rooms
 below it. The store in memory shares proto, base, store/frame.h and store/command.h with the daemon,
-never its logic. Before the real tree is looked at, small trees with known faults must be found faulty.
+never its logic. The client library knows base alone, and nothing in it that may exit; the command knows the
+library's public header and base; examples and adapters know the public header alone. Before the real tree is looked at, small trees with known faults must be found faulty.
 """
 
 import os
@@ -14,6 +15,8 @@ import tempfile
 ROOMS = ["base", "store", "bridge", "local", "main"]
 PROTO = "eventstore.pb-c.h"
 MEMSTORE_MAY = re.compile(r"base/[^/]+\.h|store/(frame|command)\.h|eventstore\.pb-c\.h")
+CLIENT_MAY = {"library": re.compile(r"base/(?!mem\.h|log\.h|loop\.h)[^/]+\.h"), "cli": re.compile(r"base/[^/]+\.h")}
+NOTHING = re.compile(r"(?!)")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*["<]([^">]+)[">]', re.MULTILINE)
 
 
@@ -82,6 +85,32 @@ def check_memstore_file(file, memstore):
     return faults
 
 
+def client_room(name):
+    """The room of a path below client-lib/."""
+    return name.split("/")[0] if "/" in name else "library"
+
+
+def check_client_file(file, client):
+    """The faults of one file of the client library, the command, the examples or the adapters."""
+    name = os.path.relpath(file, client)
+    room = client_room(name)
+    faults = []
+    for header in includes(file):
+        for base in (os.path.dirname(file), client):
+            path = os.path.normpath(os.path.join(base, header))
+            if os.path.isfile(path) and path.startswith(client + os.sep):
+                target = os.path.relpath(path, client)
+                known = client_room(target) in (room, "adapters") if room != "library" else client_room(target) == room
+                if not known and target != "esbridge.h":
+                    faults.append(f"client-lib/{name} includes {target}")
+                break
+        else:
+            ours = header.split("/")[0] in ROOMS or header.startswith(".") or header == PROTO
+            if ours and not CLIENT_MAY.get(room, NOTHING).fullmatch(header):
+                faults.append(f"client-lib/{name} includes {header}")
+    return faults
+
+
 def check(root):
     """(number of files seen, faults) of the source tree at root."""
     daemon = os.path.join(root, "daemon")
@@ -89,7 +118,10 @@ def check(root):
     ours, theirs = list(sources(daemon)), list(sources(memstore))
     faults = [fault for f in ours for fault in check_daemon_file(f, daemon)]
     faults += [fault for f in theirs for fault in check_memstore_file(f, memstore)]
-    return len(ours) + len(theirs), faults
+    client = os.path.join(root, "client-lib")
+    clients = list(sources(client))
+    faults += [fault for f in clients for fault in check_client_file(f, client)]
+    return len(ours) + len(theirs) + len(clients), faults
 
 
 # Trees of one file each beside a set of headers: (path, text, number of faults)
@@ -107,9 +139,19 @@ SAMPLES = [
     ("tests/memstore/a.c", '#include "store/mid.h"\n', 1),
     ("tests/memstore/a.c", '#include "bridge/high.h"\n', 1),
     ("tests/memstore/a.c", '#include "../../daemon/store/mid.h"\n', 1),
+    ("client-lib/a.c", '#include "base/low.h"\n#include "esbridge.h"\n#include "inner.h"\n#include <stdio.h>\n', 0),
+    ("client-lib/a.c", '#include "base/mem.h"\n', 1),
+    ("client-lib/a.c", '#include "store/mid.h"\n', 1),
+    ("client-lib/a.c", '#include "cli/cli.h"\n', 1),
+    ("client-lib/cli/a.c", '#include "base/mem.h"\n#include "cli.h"\n#include "esbridge.h"\n', 0),
+    ("client-lib/cli/a.c", '#include "inner.h"\n#include "../inner.h"\n', 2),
+    ("client-lib/cli/a.c", '#include "bridge/high.h"\n', 1),
+    ("client-lib/examples/a.c", '#include <esbridge.h>\n#include "adapters/poll.h"\n', 0),
+    ("client-lib/examples/a.c", '#include "base/low.h"\n#include "cli/cli.h"\n', 2),
 ]
 HEADERS = ["daemon/base/low.h", "daemon/store/mid.h", "daemon/store/frame.h", "daemon/bridge/high.h",
-           "daemon/local/top.h", "daemon/config.h", "tests/memstore/own.h"]
+           "daemon/local/top.h", "daemon/config.h", "tests/memstore/own.h", "client-lib/esbridge.h",
+           "client-lib/inner.h", "client-lib/cli/cli.h", "client-lib/adapters/poll.h"]
 
 
 def sample_faults(path, text):
