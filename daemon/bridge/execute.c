@@ -239,15 +239,21 @@ static void fail(struct execute *e, enum error_code code, bool doubt, const char
 	execute_free(e);
 }
 
+/* Of a request that has one; else -2, any. */
+static int64_t expected_version(const struct execute *e)
+{
+	uint32_t field = field_number(e->message->request, "expected_version");
+
+	return field == 0 ? -2 : number_in(request_payload(e), field, -2);
+}
+
 static void wrong_version(const struct execute *e, struct span answer, const char *subject,
 			  char message[SUBJECT_TEXT * 2])
 {
-	uint32_t expected_field = field_number(e->message->request, "expected_version");
 	uint32_t current_field = field_number(e->message->response, "current_version");
 	int64_t current =
 		current_field == 0 ? INT64_MIN : number_in(answer, current_field, INT64_MIN);
-	int64_t expected =
-		expected_field == 0 ? -2 : number_in(request_payload(e), expected_field, -2);
+	int64_t expected = expected_version(e);
 
 	if (current == INT64_MIN || expected < -1)
 		snprintf(message, SUBJECT_TEXT * 2, "%s is not at the expected version", subject);
@@ -296,7 +302,9 @@ static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *
 	describe(e, subject);
 	if (code == ERROR_WRONG_EXPECTED_VERSION) {
 		wrong_version(e, answer, subject, message);
-		if (e->operation.doubtful) /* what was stored would have been recognised */
+		/* Behind a number, what an earlier sending had stored would have been recognised.
+		 */
+		if (expected_version(e) >= 0)
 			outcome = OUTCOME_NONE;
 	} else {
 		snprintf(message, sizeof(message), "%s %s", subject, explain(code));

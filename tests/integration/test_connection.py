@@ -229,10 +229,11 @@ def _():
                 equal(len(reader.read(stream)["events"]), 1, "events")
 
 
-def stored_unanswered(world, client, reader, stream, timeout_ms):
+def stored_unanswered(world, client, reader, stream, timeout_ms, expected=-2):
     """A write that is stored and whose answer does not come through; the connection stands."""
     world.proxy.mute()
-    client.send({"op": "execute", "id": "w", "message": "WriteEvents", "timeout_ms": timeout_ms, "body": write_body(stream)})
+    client.send({"op": "execute", "id": "w", "message": "WriteEvents", "timeout_ms": timeout_ms,
+                 "body": dict(write_body(stream), expected_version=expected)})
     until(lambda: "ok" in reader.ask({"op": "execute", "message": "ReadEvent", "body": {"event_stream_id": stream}}),
           "the event is stored")
 
@@ -246,6 +247,18 @@ def _():
         world.proxy.cut()
         world.proxy.speak()
         has(client.reply("w")["error"], code="stream_deleted", outcome="unknown")
+
+
+@test("no_stream in a softly deleted stream is not recognised when it is sent again: outcome unknown")
+def _():
+    with World(QUICK, proxy=True) as world, World(ADMIN, port=world.store.port) as second:
+        client, reader, stream = world.client(), second.client(), world.stream()
+        reader.write(stream, "a", "b")
+        reader.execute("DeleteStream", {"event_stream_id": stream})
+        stored_unanswered(world, client, reader, stream, 9000, -1)
+        world.proxy.cut()
+        world.proxy.speak()
+        has(client.reply("w")["error"], code="wrong_expected_version", outcome="unknown")
 
 
 @test("a write that was stored, and is answered NotHandled when it is sent again, is not called unavailable")
