@@ -397,6 +397,21 @@ static bool is_silent(const struct json_doc *doc)
 	return acks;
 }
 
+/* What a client has sent before it could know of the stop. */
+static void refuse_for_stop(struct line *l, const struct op *op)
+{
+	const struct message *m = op->take == take_execute ? message(l) : NULL;
+	enum outcome outcome = OUTCOME_NOT_SAID;
+
+	if (op->take == take_execute && m == NULL)
+		return;
+	if (m != NULL && m->kind != MESSAGE_READ)
+		outcome = OUTCOME_NONE;
+	l->client->errors++;
+	session_refuse(&l->client->session, &l->id, ERROR_SHUTTING_DOWN, outcome,
+		       "esbridge is shutting down");
+}
+
 static void take_object(struct line *l)
 {
 	const struct op *op;
@@ -404,7 +419,7 @@ static void take_object(struct line *l)
 	if (!find_id(l) || !sort_members(l) || (op = find_op(l)) == NULL || !suits(l, op))
 		return;
 	if (l->client->local->draining)
-		line_refuse(l, ERROR_SHUTTING_DOWN, "esbridge is shutting down");
+		refuse_for_stop(l, op);
 	else
 		op->take(l);
 }

@@ -417,45 +417,68 @@ static void on_give(void *arg)
 
 /* Pages come ------------------------------------------------------------------------------------ */
 
+/* What a page says of itself. */
+struct page_facts {
+	enum page_result result;
+	struct place next;
+	int64_t last;
+	bool is_last;
+};
+
 /* Reads all of a page but its events, of which it only looks whether they are events. False where
  * the bytes are no page. */
-static bool look_at_page(struct catchup *c, const struct page_kind *kind, struct span bytes,
-			 enum page_result *result)
+static bool look_at_page(const struct page_kind *kind, struct span bytes, struct page_facts *facts)
 {
 	struct resolved_event event;
 	struct wire w;
 	struct wire_field f;
 	uint64_t number = 0;
-	bool last = kind->end == 0;
 
-	c->page_next = (struct place){ 0, 0 };
-	c->page_last = -1;
+	/* Zeros are left out. */
+	*facts = (struct page_facts){ .last = kind->last != 0 ? 0 : -1, .is_last = kind->end == 0 };
 	wire_start(&w, bytes.at, bytes.len);
-	if (kind->last != 0)
-		c->page_last = 0; /* zeros are left out */
 	while (wire_next(&w, &f)) {
 		if (f.number == kind->events) {
 			if (f.type != WIRE_BYTES || !resolved_event_read(f.bytes, &event) ||
 			    (!event.event.present && !event.link.present))
 				return false;
-			last = last && kind->end != 0;
+			facts->is_last = facts->is_last && kind->end != 0;
 		} else if (f.type != WIRE_VARINT) {
 			continue;
 		} else if (f.number == kind->result) {
 			number = f.value;
 		} else if (f.number == kind->next_commit) {
-			c->page_next.commit = (int64_t)f.value;
+			facts->next.commit = (int64_t)f.value;
 		} else if (f.number == kind->next_prepare) {
-			c->page_next.prepare = (int64_t)f.value;
+			facts->next.prepare = (int64_t)f.value;
 		} else if (f.number == kind->last) {
-			c->page_last = (int64_t)f.value;
+			facts->last = (int64_t)f.value;
 		} else if (f.number == kind->end) {
-			last = f.value != 0;
+			facts->is_last = f.value != 0;
 		}
 	}
-	*result = number < 6 ? kind->results[number] : PAGE_ERROR;
-	c->page_is_last = last || *result == PAGE_NO_STREAM;
+	facts->result = number < 6 ? kind->results[number] : PAGE_ERROR;
+	facts->is_last = facts->is_last || facts->result == PAGE_NO_STREAM;
 	return !w.broken;
+}
+
+/* False, with C ended, where what came is no page, or one that says that the store will not. */
+static bool is_good_page(struct catchup *c, const struct package *package, struct page_facts *facts)
+{
+	struct span bytes = { package->payload, package->payload_len };
+	/* A denied filtered read may come in the message of the unfiltered one. */
+	const struct page_kind *kind =
+		package->command == kind_of(c)->answer ? kind_of(c) : &kinds[KIND_ALL];
+
+	if (!look_at_page(kind, bytes, facts))
+		end(c, CATCHUP_BROKEN, package);
+	else if (facts->result == PAGE_ACCESS_DENIED)
+		end(c, CATCHUP_REFUSED_ACCESS, package);
+	else if (facts->result == PAGE_ERROR)
+		end(c, CATCHUP_FAILED, package);
+	else
+		return true;
+	return false;
 }
 
 /* No stream, although it had events: they are all deleted, and their numbers will not come again.
@@ -507,19 +530,13 @@ static bool tell_progress(struct catchup *c)
 static void take_page(struct catchup *c, const struct package *package)
 {
 	struct span bytes = { package->payload, package->payload_len };
-	/* A denied filtered read may come in the message of the unfiltered one. */
-	const struct page_kind *kind =
-		package->command == kind_of(c)->answer ? kind_of(c) : &kinds[KIND_ALL];
-	enum page_result result;
+	struct page_facts facts;
 
-	if (!look_at_page(c, kind, bytes, &result)) {
-		end(c, CATCHUP_BROKEN, package);
+	if (!is_good_page(c, package, &facts))
 		return;
-	}
-	if (result == PAGE_ACCESS_DENIED || result == PAGE_ERROR) {
-		end(c, result == PAGE_ERROR ? CATCHUP_FAILED : CATCHUP_REFUSED_ACCESS, package);
-		return;
-	}
+	c->page_next = facts.next;
+	c->page_last = facts.last;
+	c->page_is_last = facts.is_last;
 	if (of_one_stream(c) && c->page_last < c->had.commit) {
 		if (!take_short_page(c))
 			return;
@@ -528,11 +545,11 @@ static void take_page(struct catchup *c, const struct package *package)
 	}
 	if (!tell_progress(c))
 		return;
-	if (result == PAGE_DELETED) {
+	if (facts.result == PAGE_DELETED) {
 		end(c, CATCHUP_STREAM_DELETED, NULL);
 		return;
 	}
-	if (result == PAGE_NO_STREAM)
+	if (facts.result == PAGE_NO_STREAM)
 		take_no_stream(c);
 	read_more(c, bytes.len);
 	buffer_add(&c->page, bytes.at, bytes.len);
@@ -553,9 +570,12 @@ static void take_again(struct catchup *c, const struct package *package)
 	struct place place = r->place;
 	struct resolved_event event;
 	const struct resolved_event *found = NULL;
+	struct page_facts facts;
 	struct wire w;
 	struct wire_field f;
 
+	if (!is_good_page(c, package, &facts))
+		return;
 	list_remove(&r->link);
 	free(r);
 	wire_start(&w, package->payload, package->payload_len);

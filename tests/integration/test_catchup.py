@@ -1,6 +1,9 @@
 """Catch-up subscriptions and windows: SCENARIOS, "Catch-up subscriptions" and "Applications", as a user sees them."""
+import os
+import tempfile
 import threading
 
+from control import Control
 from harness import Client, World, equal, has, main, test, true
 
 QUICK = {"store": {"reconnect_delay_min": "20ms", "reconnect_delay_max": "200ms", "username": "admin", "password": "changeit"}}
@@ -136,6 +139,21 @@ def _(world):
     equal(sorted(got), [("all", 5), ("all", 6), ("all", 7), ("beyond", 6), ("beyond", 7), ("window", 5), ("window", 6),
                         ("window", 7)], "events")
     client.quiet()
+
+
+@test("nack retry whose read is answered with rubbish: dropped, and not as if the event were gone")
+def _(_):
+    with tempfile.TemporaryDirectory(prefix="esb-") as folder:
+        path = os.path.join(folder, "control")
+        with World(QUICK, ["--control", path]) as world, Control(path) as control:
+            client, stream = world.client(), world.stream()
+            fill(client, stream, 3)
+            sub = client.subscribe(stream=stream, window=5, **{"from": "start"})
+            got = events(client, 3)
+            client.push("caught_up")
+            control.garbage("ReadStreamEventsForwardCompleted")
+            client.ok("nack", sub=sub, events=[got[1]["ack_id"]])
+            has(client.push("dropped"), reason="protocol_error")
 
 
 @test("links are resolved, dangling ones come as links, and the place is the link's")

@@ -383,6 +383,23 @@ def _():
                 asked.append(peer.read(wire.READ_EVENT))
 
 
+@test("what has come before SIGTERM and is not taken up before the end: shutting_down, nothing stored")
+def _():
+    with World({"limits": {"in_flight": 1}}, port=1) as world:
+        client = world.client()
+        body = {"event_stream_id": "s", "events": [{"event_type": "t"}]}
+        client.send({"op": "execute", "id": 1, "message": "WriteEvents", "body": body, "timeout_ms": 1000},
+                    {"op": "execute", "id": 2, "message": "WriteEvents", "body": body},
+                    {"op": "execute", "id": 3, "message": "ReadEvent", "body": {"event_stream_id": "s"}})
+        with world.bridge.client() as other:
+            until(lambda: other.ok("status")["store"]["queued"] == 1, "the first waits")
+        world.bridge.process.terminate()
+        has(client.reply(1)["error"], code="unavailable", outcome="none")
+        has(client.reply(2)["error"], code="shutting_down", outcome="none")
+        true("outcome" not in client.reply(3)["error"], "a read has no outcome")
+        equal(world.bridge.wait_exit(), 0, "exit status")
+
+
 @test("too many operations in all: overloaded")
 def _():
     with World({"store": {"queue": 5}}, port=1) as world:
