@@ -139,7 +139,9 @@ START_TEST(agrees_with_a_model_in_any_order)
 
 	outstanding_init(&o);
 	while (m.delivered < EVENTS || o.count > 0) {
-		if (m.delivered < EVENTS && (o.count == 0 || unit_random(&random) % 3 > 0)) {
+		bool more = m.delivered < EVENTS && (o.count == 0 || unit_random(&random) % 3 > 0);
+
+		if (more || m.delivered == 0) {
 			struct guid id = id_of(m.delivered);
 
 			outstanding_add(&o, &id, place_at(m.delivered++), 0);
