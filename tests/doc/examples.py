@@ -26,7 +26,7 @@ LIMIT = 15.0  # seconds that anything may take
 
 # Members whose value is not compared, only its type.
 VARYING = re.compile(r"event_ids?|ack_id|created|created_epoch|rtt_us|commit|prepare|\w+_position|version|"
-                     r"endpoint|pid|uid|gid|number|client_count|lines|errors|requests|executed|operations|bytes_in|bytes_out|\w+_us|\w+_ms")
+                     r"endpoint|path|pid|uid|gid|number|client_count|lines|errors|requests|executed|operations|bytes_in|bytes_out|\w+_us|\w+_ms")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -124,7 +124,8 @@ class Programs:
 
     def launch(self, name, arguments):
         with open(os.path.join(self.folder, name + ".log"), "wb") as log:
-            self.running.append(subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+            self.running.append(subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                                 env=dict(os.environ, STATE_DIRECTORY=self.folder)))
 
     def wait(self, ready, name):
         end = time.monotonic() + LIMIT

@@ -305,7 +305,8 @@ Suite *checkpoint_file_suite(void)
 	tcase_add_checked_fixture(all, make_directory, remove_directory);
 	tcase_add_test(all, keeps_rows_of_every_kind);
 	tcase_add_test(all, replaces_and_removes);
-	tcase_add_test(all, what_was_committed_outlives_the_process);
+	if (!unit_is_slow())
+		tcase_add_test(all, what_was_committed_outlives_the_process);
 	tcase_add_test(all, one_has_the_file_for_itself);
 	tcase_add_test(all, a_file_that_was_moved_is_noticed);
 	tcase_add_test(all, a_file_of_a_later_version_is_refused);
