@@ -137,6 +137,39 @@ static void read_password(struct loading *l)
 	free(path);
 }
 
+/* The cluster ----------------------------------------------------------------------------------- */
+
+void config_cluster(const struct config *c, struct discovery_settings *settings)
+{
+	size_t prefix = strlen(CONFIG_DISCOVER);
+	const char *seeds = c->store.gossip_seeds;
+
+	memset(settings, 0, sizeof(*settings));
+	settings->by_name = strncmp(c->store.server, CONFIG_DISCOVER, prefix) == 0;
+	if (settings->by_name)
+		seeds = c->store.server + prefix;
+	while (settings->seed_count < DISCOVERY_SEEDS &&
+	       endpoint_next(&seeds, &settings->seeds[settings->seed_count]))
+		settings->seed_count++;
+	settings->preference = (enum node_preference)c->store.node_preference;
+	settings->timeout = (uint32_t)c->store.gossip_timeout;
+}
+
+static void check_cluster(struct loading *l)
+{
+	const struct config *c = l->config;
+	const char *seeds = c->store.gossip_seeds;
+	struct endpoint seed;
+	size_t count = 0;
+
+	while (endpoint_next(&seeds, &seed))
+		count++;
+	if (count > DISCOVERY_SEEDS)
+		mistake(l, "gossip_seeds", NULL, "gossip_seeds: at most %d", DISCOVERY_SEEDS);
+	if (count > 0 && line_of(l, "server") != 0)
+		mistake(l, "gossip_seeds", "server", "gossip_seeds and server cannot both be set");
+}
+
 /* TLS ------------------------------------------------------------------------------------------- */
 
 struct tls_context *config_tls(const struct config *c, char fault[TLS_FAULT])
@@ -244,6 +277,7 @@ bool config_load(struct config *c, const char *path, void (*complain)(void *arg,
 	l.good = path == NULL || settings_read(config_table, c, path, l.lines, complain, arg);
 	check_orders(&l);
 	check_store(&l);
+	check_cluster(&l);
 	check_tls(&l);
 	check_daemon(&l);
 	free(l.lines);

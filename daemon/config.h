@@ -12,13 +12,20 @@
 
 #include "base/settings.h"
 #include "base/tls.h"
+#include "store/discovery.h"
+
+/* In front of a server whose name has the addresses of the nodes of a cluster. */
+#define CONFIG_DISCOVER "discover://"
 
 enum tls_use { TLS_OFF, TLS_REQUIRE };
 
 /* Texts are never NULL. Durations are milliseconds, sizes bytes. */
 struct config {
 	struct {
-		char *server; /* HOST:PORT, see endpoint_split() */
+		char *server;            /* HOST:PORT, or CONFIG_DISCOVER and HOST:PORT */
+		char *gossip_seeds;      /* see endpoint_next() */
+		int64_t node_preference; /* enum node_preference */
+		int64_t gossip_timeout;
 		char *username;
 		char *password; /* also what was read from password_file */
 		char *password_file;
@@ -101,6 +108,9 @@ struct tls_context *config_tls(const struct config *c, char fault[TLS_FAULT]);
 
 /* The directory for what is kept from run to run. The caller frees it. */
 char *config_state_dir(const struct config *c);
+
+/* What C says of a cluster; seed_count is 0 where it says nothing. */
+void config_cluster(const struct config *c, struct discovery_settings *settings);
 
 /* The level for log_setup(), an enum log_level. */
 int config_log_level(const struct config *c);

@@ -6,6 +6,12 @@
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, KIB = 1024, MIB = 1024 * KIB };
 
+static const char *const server_prefixes[] = { CONFIG_DISCOVER, NULL };
+
+/* In the order of enum node_preference. */
+static const char *const preferences[] = { "leader", "follower", "random", "read_only_replica",
+					   NULL };
+
 /* In the order of enum tls_use. */
 static const char *const tls_uses[] = { "off", "require", NULL };
 
@@ -19,10 +25,22 @@ static const char *const log_prefixes[] = { "auto", "always", "never", NULL };
 static const char *const log_formats[] = { "text", "json", NULL };
 
 const struct setting config_table[] = {
-	{ "store", "server", SETTING_ENDPOINT, AT(store.server), "127.0.0.1:1113", 3, 261, NULL,
-	  false,
+	{ "store", "server", SETTING_ENDPOINT, AT(store.server), "127.0.0.1:1113", 3, 272,
+	  server_prefixes, false,
 	  "The EventStoreDB node to connect to, as HOST:PORT; an IPv6 address stands in brackets, as "
-	  "[::1]:1113. A name is resolved anew for every attempt." },
+	  "[::1]:1113. A name is resolved anew for every attempt. With discover:// in front it is a "
+	  "cluster: each address of the name is a node that is asked for gossip on this port, the one "
+	  "of HTTP." },
+	{ "store", "gossip_seeds", SETTING_ENDPOINTS, AT(store.gossip_seeds), "", 0, 0, NULL, false,
+	  "Nodes of a cluster that are asked for gossip, by HTTP, with TLS by HTTPS, in place of "
+	  "`server`: each as HOST:PORT with the port of HTTP, 2113 at most servers; at most 16. A "
+	  "node that has just failed is left out of the next search." },
+	{ "store", "node_preference", SETTING_CHOICE, AT(store.node_preference), "leader", 0, 0,
+	  preferences, false,
+	  "Which node of a cluster to connect to, where there is one of that kind, else any that can "
+	  "serve. A request that only the leader takes moves the connection to it." },
+	{ "store", "gossip_timeout", SETTING_DURATION, AT(store.gossip_timeout), "1s", 10,
+	  5 * MINUTE, NULL, false, "How long each node may take to answer with its gossip." },
 	{ "store", "username", SETTING_TEXT, AT(store.username), "", 0, 127, NULL, false,
 	  "The EventStoreDB user for all requests that bring no credentials of their own. Empty: "
 	  "requests are made without credentials." },

@@ -37,6 +37,7 @@ struct daemon {
 	struct deadline drain; /* the end of the patience with clients at the stop */
 	struct job end;
 	char host[ENDPOINT_HOST];
+	struct discovery_settings cluster;
 	bool stopping;
 	int status;
 };
@@ -52,6 +53,8 @@ static void fill_store(struct daemon *d, struct store_settings *s)
 	endpoint_split(c->store.server, d->host, sizeof(d->host), &port);
 	s->connection.host = d->host;
 	s->connection.port = port;
+	config_cluster(c, &d->cluster);
+	s->connection.cluster = d->cluster.seed_count > 0 ? &d->cluster : NULL;
 	s->connection.name = c->store.connection_name;
 	snprintf(s->connection.credentials.login, sizeof(s->connection.credentials.login), "%s",
 		 c->store.username);
@@ -368,6 +371,8 @@ static void tidy(struct daemon *d)
 int daemon_run(struct config *config, const struct options *options)
 {
 	struct daemon d = { .config = config, .options = options };
+	const char *server = config->store.gossip_seeds[0] != '\0' ? config->store.gossip_seeds
+								   : config->store.server;
 
 	d.status = start(&d);
 	if (d.status != EX_OK) {
@@ -375,8 +380,8 @@ int daemon_run(struct config *config, const struct options *options)
 		return d.status;
 	}
 	log_write(LOG_NOTICE, "esbridged %s listens socket=%s server=%s", PACKAGE_VERSION,
-		  config->socket.path, config->store.server);
-	notify_format("READY=1\nSTATUS=connecting to %s", config->store.server);
+		  config->socket.path, server);
+	notify_format("READY=1\nSTATUS=connecting to %s", server);
 	store_start(d.bridge.store);
 	loop_run(d.loop);
 	tidy(&d);

@@ -19,15 +19,17 @@
 #include <stdio.h>
 
 enum setting_type {
-	SETTING_TEXT,     /* char *, allocated; "" where nothing is set */
-	SETTING_SECRET,   /* the same, printed as (set) or (not set), wiped when freed */
-	SETTING_BOOL,     /* bool: yes, no, true, false, on, off */
-	SETTING_INTEGER,  /* int64_t */
-	SETTING_DURATION, /* int64_t, milliseconds */
-	SETTING_SIZE,     /* int64_t, bytes */
-	SETTING_MODE,     /* int64_t, an octal file mode */
-	SETTING_ENDPOINT, /* char *, allocated: HOST:PORT, see base/endpoint.h */
-	SETTING_CHOICE,   /* int64_t, the index of a word in `choices` */
+	SETTING_TEXT,      /* char *, allocated; "" where nothing is set */
+	SETTING_SECRET,    /* the same, printed as (set) or (not set), wiped when freed */
+	SETTING_BOOL,      /* bool: yes, no, true, false, on, off */
+	SETTING_INTEGER,   /* int64_t */
+	SETTING_DURATION,  /* int64_t, milliseconds */
+	SETTING_SIZE,      /* int64_t, bytes */
+	SETTING_MODE,      /* int64_t, an octal file mode */
+	SETTING_ENDPOINT,  /* char *, allocated: HOST:PORT, see base/endpoint.h, behind one of
+			      `choices` or none */
+	SETTING_ENDPOINTS, /* the same, any number of them, see endpoint_next() */
+	SETTING_CHOICE,    /* int64_t, the index of a word in `choices` */
 };
 
 /* A table is an array of settings, a section's together, ended by one whose name is NULL. */
@@ -38,7 +40,8 @@ struct setting {
 	size_t offset;              /* of the value in the caller's struct, VALUES below */
 	const char *standard;       /* the default, as one would write it in a file */
 	int64_t least, most;        /* range, in the unit of the type, texts: bytes; both 0: any */
-	const char *const *choices; /* for SETTING_CHOICE: words, ended by NULL */
+	const char *const *choices; /* for SETTING_CHOICE words, for SETTING_ENDPOINT prefixes (or
+				       NULL), ended by NULL */
 	bool reloadable;
 	const char *text; /* what it does, in sentences, for the manual and the sample */
 };

@@ -33,6 +33,7 @@ static const struct type {
 	[SETTING_TEXT] = { .what = "a text" },
 	[SETTING_SECRET] = { .what = "a text" },
 	[SETTING_ENDPOINT] = { .what = "HOST:PORT or [ADDRESS]:PORT" },
+	[SETTING_ENDPOINTS] = { .what = "HOST:PORT or [ADDRESS]:PORT, with commas between several" },
 	[SETTING_BOOL] = { .what = "yes or no" },
 	[SETTING_INTEGER] = { no_units, 1, 10, "a whole number" },
 	[SETTING_DURATION] = { duration_units, 1000, 10, "a duration such as 500ms, 5s or 2m" },
@@ -58,10 +59,14 @@ static const char *text_of(const struct setting *row, const void *values)
 	return *at == NULL ? "" : *at;
 }
 
+static bool is_of_endpoints(const struct setting *row)
+{
+	return row->type == SETTING_ENDPOINT || row->type == SETTING_ENDPOINTS;
+}
+
 bool value_is_text(const struct setting *row)
 {
-	return row->type == SETTING_TEXT || row->type == SETTING_SECRET ||
-	       row->type == SETTING_ENDPOINT;
+	return row->type == SETTING_TEXT || row->type == SETTING_SECRET || is_of_endpoints(row);
 }
 
 static bool in_range(const struct setting *row, int64_t n)
@@ -69,12 +74,22 @@ static bool in_range(const struct setting *row, int64_t n)
 	return (row->least == 0 && row->most == 0) || (n >= row->least && n <= row->most);
 }
 
-static bool is_endpoint(const char *text)
+/* One endpoint, behind a prefix of the row or none; or several. */
+static bool good_endpoints(const struct setting *row, const char *text)
 {
-	char host[ENDPOINT_HOST];
-	uint16_t port;
+	struct endpoint e;
 
-	return endpoint_split(text, host, sizeof(host), &port);
+	for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL; i++) {
+		size_t len = strlen(row->choices[i]);
+
+		if (strncmp(text, row->choices[i], len) == 0)
+			return endpoint_split(text + len, e.host, sizeof(e.host), &e.port);
+	}
+	if (row->type == SETTING_ENDPOINT)
+		return endpoint_split(text, e.host, sizeof(e.host), &e.port);
+	while (endpoint_next(&text, &e))
+		;
+	return text == NULL;
 }
 
 /* Reading --------------------------------------------------------------------------------------- */
@@ -108,7 +123,7 @@ static bool parse_text(const struct setting *row, void *values, const char *text
 	char *copy;
 
 	if (!in_range(row, (int64_t)strlen(text)) || !writable(text) ||
-	    (row->type == SETTING_ENDPOINT && !is_endpoint(text)))
+	    (is_of_endpoints(row) && !good_endpoints(row, text)))
 		return false;
 	copy = mem_text(text);
 	value_clear(row, values);
@@ -210,7 +225,9 @@ void value_describe(const struct setting *row, char to[RANGE_TEXT])
 		describe_words(row, to, n);
 		return;
 	}
-	if ((row->least == 0 && row->most == 0) || row->type == SETTING_ENDPOINT)
+	for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL && n < RANGE_TEXT; i++)
+		n += (size_t)snprintf(to + n, RANGE_TEXT - n, ", or %sHOST:PORT", row->choices[i]);
+	if ((row->least == 0 && row->most == 0) || is_of_endpoints(row))
 		return;
 	if (value_is_text(row))
 		snprintf(to + n, RANGE_TEXT - n, " of %lld to %lld bytes", (long long)row->least,

@@ -10,6 +10,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <event2/bufferevent_ssl.h>
+
 #include "base/mem.h"
 
 enum {
@@ -89,7 +91,7 @@ static int on_verified(int good, X509_STORE_CTX *store)
 	struct tls *t = SSL_get_app_data(ssl);
 	X509 *certificate = X509_STORE_CTX_get0_cert(store);
 
-	if (good == 0 && certificate != NULL)
+	if (good == 0 && t != NULL && certificate != NULL)
 		names_of(certificate, t->names, sizeof(t->names));
 	return good;
 }
@@ -207,15 +209,15 @@ static bool is_address(const char *name)
 	return inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1;
 }
 
-static bool expect_name(struct tls *t)
+static bool expect_name(SSL *ssl, const char *name)
 {
-	X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 
-	if (is_address(t->name))
-		return X509_VERIFY_PARAM_set1_ip_asc(param, t->name) == 1;
+	if (is_address(name))
+		return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return X509_VERIFY_PARAM_set1_host(param, t->name, 0) == 1 &&
-	       SSL_set_tlsext_host_name(t->ssl, t->name) == 1;
+	return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 &&
+	       SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
 struct tls *tls_connect(struct tls_context *context, int fd, const char *name)
@@ -226,11 +228,31 @@ struct tls *tls_connect(struct tls_context *context, int fd, const char *name)
 		return NULL;
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	SSL_set_connect_state(t->ssl);
-	if (expect_name(t))
+	if (expect_name(t->ssl, name))
 		return t;
 	ERR_clear_error();
 	tls_free(t);
 	return NULL;
+}
+
+struct bufferevent *tls_bufferevent(struct tls_context *context, struct event_base *base,
+				    const char *name)
+{
+	SSL *ssl = SSL_new(context->ctx);
+	struct bufferevent *bev = NULL;
+
+	ERR_clear_error();
+	if (ssl != NULL && (name == NULL || expect_name(ssl, name)))
+		bev = bufferevent_openssl_socket_new(base, -1, ssl,
+						     name == NULL ? BUFFEREVENT_SSL_ACCEPTING
+								  : BUFFEREVENT_SSL_CONNECTING,
+						     BEV_OPT_CLOSE_ON_FREE);
+	if (bev == NULL)
+		SSL_free(ssl);
+	else
+		bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	ERR_clear_error();
+	return bev;
 }
 
 struct tls *tls_accept(struct tls_context *context, int fd)

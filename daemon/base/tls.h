@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include <event2/bufferevent.h>
+
 #include "base/buffer.h"
 
 enum { TLS_FAULT = 256 }; /* bytes for a text that says what is wrong */
@@ -54,6 +56,14 @@ struct tls *tls_connect(struct tls_context *context, int fd, const char *name);
 
 /* The server's side of the same. */
 struct tls *tls_accept(struct tls_context *context, int fd);
+
+/*
+ * The same for libevent's own clients and servers, such as those of HTTP: a bufferevent over TLS
+ * that has no descriptor yet, and closes the one it gets when it is freed. Without NAME it is the
+ * server's side. NULL where there is no memory.
+ */
+struct bufferevent *tls_bufferevent(struct tls_context *context, struct event_base *base,
+				    const char *name);
 
 /* Frees T without a word to the peer. Harmless where it is NULL. */
 void tls_free(struct tls *t);

@@ -53,7 +53,7 @@ static void add_store(struct buffer *out, const struct store *store)
 	add_text(out, "state", view.state);
 	add_text(out, "endpoint", view.endpoint);
 	/* The protocol does not tell the role of a node; discovery by gossip does. */
-	add_text(out, "role", "unknown");
+	add_text(out, "role", view.role);
 	if (view.tls[0] != '\0')
 		add_text(out, "tls", view.tls);
 	add_number(out, "since_ms", view.since_ms);

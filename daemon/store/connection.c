@@ -23,7 +23,6 @@ enum {
 	READ_MOST = 256 * 1024, /* bytes taken per wakeup */
 	KEEP_IN = 64 * 1024,    /* memory kept while nothing is under way */
 	KEEP_OUT = 64 * 1024,
-	ENDPOINT_TEXT = 280,
 	ERROR_TEXT = 300,
 };
 
@@ -41,8 +40,10 @@ struct connection {
 	uint64_t failed[LOSS_WORDS];
 	char endpoint[ENDPOINT_TEXT];
 	char last_error[ERROR_TEXT];
-	char *redirect_host; /* where a node said the leader is; NULL: as configured */
-	uint16_t redirect_port;
+	struct endpoint at;  /* of this attempt: as configured, found, or named by another node */
+	enum node_role role; /* what is known of the node there */
+	bool redirected;     /* the next attempt goes where a node said the leader is */
+	struct discovery *discovery; /* NULL: there is no cluster */
 
 	struct evdns_base *dns; /* made when a name has to be resolved */
 	struct evdns_getaddrinfo_request *resolving;
@@ -76,6 +77,7 @@ struct connection {
 static const char *const state_names[] = {
 	[CONNECTION_OFF] = "off",
 	[CONNECTION_WAITING] = "waiting",
+	[CONNECTION_DISCOVERING] = "discovering",
 	[CONNECTION_RESOLVING] = "resolving",
 	[CONNECTION_CONNECTING] = "connecting",
 	[CONNECTION_SECURING] = "securing",
@@ -98,20 +100,12 @@ static void set_state(struct connection *c, enum connection_state state)
 	c->state_since = loop_now(c->loop);
 }
 
-static const char *host_of(const struct connection *c)
-{
-	return c->redirect_host != NULL ? c->redirect_host : c->settings.host;
-}
-
-static uint16_t port_of(const struct connection *c)
-{
-	return c->redirect_host != NULL ? c->redirect_port : c->settings.port;
-}
-
 /* Closing --------------------------------------------------------------------------------------- */
 
 static void close_socket(struct connection *c)
 {
+	if (c->discovery != NULL)
+		discovery_cancel(c->discovery);
 	if (c->resolving != NULL) {
 		evdns_getaddrinfo_cancel(c->resolving);
 		c->resolving = NULL;
@@ -193,8 +187,6 @@ static void lose(struct connection *c, const char *reason)
 		return;
 	}
 	free_addresses(c);
-	free(c->redirect_host);
-	c->redirect_host = NULL;
 	wait_for_next(c);
 	if (was_ready)
 		c->events->lost(c->arg, reason);
@@ -451,7 +443,7 @@ static void lose_at_end(struct connection *c)
 	bool mute = c->state != CONNECTION_READY && c->bytes_in == c->socket_in;
 
 	lose(c, mute && c->tls == NULL
-			? "closed_by_store without a word: it may want TLS (store.tls = require)"
+			? "closed_by_store: without a word; it may want TLS (store.tls = require)"
 			: "closed_by_store");
 }
 
@@ -581,7 +573,7 @@ static void secure(struct connection *c)
 
 static void connected(struct connection *c)
 {
-	const char *name = c->tls_name != NULL && c->tls_name[0] != '\0' ? c->tls_name : host_of(c);
+	const char *name = c->tls_name[0] != '\0' ? c->tls_name : c->at.host;
 	int on = 1;
 
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -690,8 +682,8 @@ static void resolve(struct connection *c)
 	struct evdns_getaddrinfo_request *request;
 	char port[8];
 
-	snprintf(port, sizeof(port), "%u", port_of(c));
-	if (evutil_getaddrinfo(host_of(c), port, &hints, &found) == 0) {
+	snprintf(port, sizeof(port), "%u", c->at.port);
+	if (evutil_getaddrinfo(c->at.host, port, &hints, &found) == 0) {
 		on_resolved(0, found, c);
 		return;
 	}
@@ -702,18 +694,71 @@ static void resolve(struct connection *c)
 	hints.ai_flags = 0;
 	loop_set_deadline(c->loop, &c->step, c->settings.connect_timeout);
 	/* The answer may come before the call returns; then there is nothing to remember. */
-	request = evdns_getaddrinfo(c->dns, host_of(c), port, &hints, on_resolved, c);
+	request = evdns_getaddrinfo(c->dns, c->at.host, port, &hints, on_resolved, c);
 	if (c->state == CONNECTION_RESOLVING)
 		c->resolving = request;
 }
 
-static void attempt(struct connection *c)
+static void go(struct connection *c)
 {
-	c->attempts++;
-	snprintf(c->endpoint, sizeof(c->endpoint),
-		 strchr(host_of(c), ':') == NULL ? "%s:%u" : "[%s]:%u", host_of(c), port_of(c));
+	endpoint_format(&c->at, c->endpoint);
 	set_state(c, CONNECTION_RESOLVING);
 	resolve(c);
+}
+
+static void on_found(void *arg, const struct node *node)
+{
+	struct connection *c = arg;
+
+	c->at = node_endpoint(node, c->tls_context != NULL);
+	c->role = node->role;
+	go(c);
+}
+
+/* The node that was left out may be asked for again. */
+static void on_not_found(void *arg, const char *reason)
+{
+	struct connection *c = arg;
+	char text[ERROR_TEXT];
+
+	c->at.port = 0;
+	snprintf(text, sizeof(text), "discovery: %s", reason);
+	lose(c, text);
+}
+
+static const struct discovery_events discovery_events = {
+	.found = on_found,
+	.failed = on_not_found,
+};
+
+static void discover(struct connection *c)
+{
+	set_state(c, CONNECTION_DISCOVERING);
+	if (!dns_ready(c)) {
+		lose(c, "resolve: no name server is configured");
+		return;
+	}
+	discovery_start(c->discovery, c->dns, c->tls_context, c->tls_name,
+			c->at.port != 0 ? &c->at : NULL);
+}
+
+/* Where a node has named the leader, else to a node of the cluster, else as configured. */
+static void attempt(struct connection *c)
+{
+	bool redirected = c->redirected;
+
+	c->attempts++;
+	c->redirected = false;
+	c->role = redirected ? NODE_LEADER : NODE_OUT;
+	if (!redirected && c->discovery != NULL) {
+		discover(c);
+		return;
+	}
+	if (!redirected) {
+		snprintf(c->at.host, sizeof(c->at.host), "%s", c->settings.host);
+		c->at.port = c->settings.port;
+	}
+	go(c);
 }
 
 /* What is said of a step that took too long. */
@@ -743,8 +788,9 @@ void connection_redirect(struct connection *c, const char *host, uint16_t port)
 	lose(c, "not_leader");
 	if (c->state != CONNECTION_WAITING)
 		return;
-	c->redirect_host = mem_text(host);
-	c->redirect_port = port;
+	snprintf(c->at.host, sizeof(c->at.host), "%s", host);
+	c->at.port = port;
+	c->redirected = true;
 	loop_set_deadline(c->loop, &c->step, 0);
 }
 
@@ -761,6 +807,11 @@ struct connection *connection_new(struct loop *loop, const struct connection_set
 	c->arg = arg;
 	c->fd = -1;
 	c->state_since = loop_now(loop);
+	c->tls_name = mem_text("");
+	if (settings->cluster != NULL) {
+		c->discovery = discovery_new(loop, settings->cluster, &discovery_events, c);
+		snprintf(c->endpoint, sizeof(c->endpoint), "cluster");
+	}
 	job_init(&c->flush, on_flush, c);
 	deadline_init(&c->step, on_step, c);
 	deadline_init(&c->beat, on_beat, c);
@@ -773,7 +824,7 @@ void connection_free(struct connection *c)
 	free_addresses(c);
 	if (c->dns != NULL)
 		evdns_base_free(c->dns, 0);
-	free(c->redirect_host);
+	discovery_free(c->discovery);
 	tls_context_free(c->tls_context);
 	free(c->tls_name);
 	mem_wipe(&c->settings.credentials, sizeof(c->settings.credentials));
@@ -825,6 +876,7 @@ void connection_look(struct connection *c, struct connection_view *view)
 		.state = state_names[c->state],
 		.endpoint = c->endpoint,
 		.last_error = c->last_error,
+		.role = node_role_name(c->role),
 		.tls = c->tls == NULL || c->state <= CONNECTION_SECURING ? "" : tls_version(c->tls),
 		.since_ms = loop_now(c->loop) - c->state_since,
 		.attempts = c->attempts,

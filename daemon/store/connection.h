@@ -14,16 +14,18 @@
 #include "base/buffer.h"
 #include "base/loop.h"
 #include "base/tls.h"
+#include "store/discovery.h"
 #include "store/frame.h"
 #include "store/loss.h"
 
 /* All times in milliseconds. The texts belong to the caller and outlive the connection. */
 struct connection_settings {
-	const char *host; /* a name or an address */
+	const char *host; /* a name or an address; not used where there is a cluster */
 	uint16_t port;
-	struct credentials credentials; /* no login: connect as nobody */
-	const char *name;               /* told to the store, seen in its own lists */
-	uint32_t connect_timeout;       /* for each address, and for each step of the handshake */
+	const struct discovery_settings *cluster; /* or NULL */
+	struct credentials credentials;           /* no login: connect as nobody */
+	const char *name;                         /* told to the store, seen in its own lists */
+	uint32_t connect_timeout; /* for each address, and for each step of the handshake */
 	uint32_t heartbeat_interval;
 	uint32_t heartbeat_timeout;
 	uint32_t reconnect_delay_min;
@@ -34,8 +36,9 @@ struct connection_settings {
 };
 
 enum connection_state {
-	CONNECTION_OFF,     /* not started, or stopped */
-	CONNECTION_WAITING, /* for the next attempt */
+	CONNECTION_OFF,         /* not started, or stopped */
+	CONNECTION_WAITING,     /* for the next attempt */
+	CONNECTION_DISCOVERING, /* a node of the cluster is looked for */
 	CONNECTION_RESOLVING,
 	CONNECTION_CONNECTING,
 	CONNECTION_SECURING, /* the handshake of TLS */
@@ -64,7 +67,8 @@ struct connection_events {
 /* What `status` tells. The texts live until the next turn of the loop. */
 struct connection_view {
 	const char *state;
-	const char *endpoint;   /* HOST:PORT as configured or as a node named it */
+	const char *endpoint;   /* HOST:PORT as configured or as a node named it; "": none yet */
+	const char *role;       /* of the node, as far as it is known: see node_role_name() */
 	const char *last_error; /* "" where there was none */
 	const char *tls;        /* the version in use; "": none */
 	uint64_t since_ms;      /* how long the state has lasted */

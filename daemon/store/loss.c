@@ -9,6 +9,7 @@ static const char *const words[LOSS_WORDS] = {
 	"closed_by_store",
 	"connect",
 	"connect_timeout",
+	"discovery",
 	"handshake_timeout",
 	"heartbeat_timeout",
 	"identification_failed",

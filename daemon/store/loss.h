@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LOSS_WORDS = 20 };
+enum { LOSS_WORDS = 21 };
 
 /* Counts REASON, a word, "word: text" or "word text", at the place of its word in COUNTS; a word
  * that is not known at that of "other". */

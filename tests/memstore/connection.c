@@ -387,13 +387,15 @@ static void abandon(struct connection *c)
 	free(c);
 }
 
-void connection_make(struct server *server, int fd)
+void connection_make(struct node *node, int fd)
 {
+	struct server *server = node->server;
 	struct connection *c = mem_new(sizeof(*c));
 	int on = 1;
 
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->server = server;
+	c->node = node;
 	c->fd = fd;
 	c->small_numbers = traits_of(c)->small_numbers;
 	link_init(&c->link);
@@ -411,6 +413,8 @@ void connection_make(struct server *server, int fd)
 		return;
 	}
 	list_append(&server->connections, &c->link);
+	if (node->cut)
+		connection_stall(c);
 	log_write(LOG_DEBUG, "connection made fd=%d", fd);
 	if (server->options->heartbeat_interval > 0)
 		loop_set_deadline(server->loop, &c->heartbeat, server->options->heartbeat_interval);

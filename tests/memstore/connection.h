@@ -23,6 +23,7 @@ enum default_user { DEFAULT_NOBODY, DEFAULT_KNOWN, DEFAULT_REFUSED };
 
 struct connection {
 	struct server *server;
+	struct node *node;         /* that it is a connection to */
 	struct link link;          /* in server.connections */
 	struct link subscriptions; /* live ones, by their `of_connection` */
 	struct link consumers;     /* of groups, by their `of_connection` */
@@ -54,8 +55,8 @@ struct connection {
 	bool resetting; /* the same, with a reset */
 };
 
-/* Takes over FD, a connected socket. */
-void connection_make(struct server *server, int fd);
+/* Takes over FD, a socket that is connected to NODE. */
+void connection_make(struct node *node, int fd);
 
 /* Ends the connection; the object is freed at the end of the turn. Does nothing the second time. */
 void connection_close(struct connection *c);

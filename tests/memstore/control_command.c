@@ -256,6 +256,62 @@ static void obey_restart(struct server *server, const struct words *words, struc
 	say(out, "ok");
 }
 
+/* Nodes ---------------------------------------------------------------------------------------- */
+
+static void obey_node(struct server *server, const struct words *words, struct buffer *out)
+{
+	const char *what = words->count == 3 ? words->at[2] : "";
+	struct node *node;
+	unsigned number;
+
+	if (words->count != 3 || !read_number(words->at[1], server->node_count, &number) ||
+	    number == 0) {
+		say(out, "error it is: node NUMBER STATE|down|up|cut|heal");
+		return;
+	}
+	node = &server->nodes[number - 1];
+	if (strcmp(what, "down") == 0)
+		node_down(node);
+	else if (strcmp(what, "up") == 0)
+		node_up(node);
+	else if (strcmp(what, "cut") == 0 || strcmp(what, "heal") == 0)
+		node_cut(node, what[0] == 'c');
+	else if (!node_set_state(node, what)) {
+		say(out, "error gossip has no such state");
+		return;
+	}
+	say(out, "ok");
+}
+
+static unsigned connections_of(const struct node *node)
+{
+	const struct link *list = &node->server->connections;
+	unsigned count = 0;
+
+	for (struct link *l = list_first(list); l != NULL; l = list_next(list, l))
+		count += CONTAINER(l, struct connection, link)->node == node;
+	return count;
+}
+
+/* For each node: PORT:GOSSIP-PORT:STATE:CONNECTIONS, with :down or :cut behind it. */
+static void obey_nodes(struct server *server, const struct words *words, struct buffer *out)
+{
+	char text[128];
+
+	(void)words;
+	say(out, "ok");
+	for (unsigned i = 0; i < server->node_count; i++) {
+		const struct node *node = &server->nodes[i];
+
+		(void)snprintf(text, sizeof(text), " %u:%u:%s:%u%s", node->port, node->http_port,
+			       node->state, connections_of(node),
+			       node->down  ? ":down"
+			       : node->cut ? ":cut"
+					   : "");
+		say(out, text);
+	}
+}
+
 /* Questions ------------------------------------------------------------------------------------ */
 
 static void obey_count(struct server *server, const struct words *words, struct buffer *out)
@@ -334,6 +390,8 @@ static const struct {
 	{ "raw", obey_raw },
 	{ "close", obey_close },
 	{ "restart", obey_restart },
+	{ "node", obey_node },
+	{ "nodes", obey_nodes },
 	{ "count", obey_count },
 	{ "clear", obey_clear },
 	{ "connections", obey_connections },

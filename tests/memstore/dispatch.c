@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "handlers.h"
+#include "node.h"
 #include "reply.h"
 
 static void handle_ping(struct connection *c, const struct request *r)
@@ -44,38 +45,51 @@ struct entry {
 	handler *handle;
 	bool any_correlation; /* a correlation id of zeros will do */
 	bool of_filters;      /* known to versions that filter */
+	enum node_need need;
+	uint8_t leader_field; /* see node_serves() */
 };
 
 static const struct entry entries[256] = {
-	[CMD_PING] = { handle_ping, true, false },
-	[CMD_WRITE_EVENTS] = { handle_write_events, false, false },
-	[CMD_WRITE_EVENTS_COMPLETED] = { handle_nothing, true, false },
-	[CMD_TRANSACTION_START] = { handle_transaction_start, false, false },
-	[CMD_TRANSACTION_START_COMPLETED] = { handle_nothing, true, false },
-	[CMD_TRANSACTION_WRITE] = { handle_transaction_write, false, false },
-	[CMD_TRANSACTION_WRITE_COMPLETED] = { handle_nothing, true, false },
-	[CMD_TRANSACTION_COMMIT] = { handle_transaction_commit, false, false },
-	[CMD_TRANSACTION_COMMIT_COMPLETED] = { handle_nothing, true, false },
-	[CMD_DELETE_STREAM] = { handle_delete_stream, false, false },
-	[CMD_DELETE_STREAM_COMPLETED] = { handle_nothing, true, false },
-	[CMD_READ_EVENT] = { handle_read_event, false, false },
-	[CMD_READ_STREAM_EVENTS_FORWARD] = { handle_read_forward, false, false },
-	[CMD_READ_STREAM_EVENTS_BACKWARD] = { handle_read_backward, false, false },
-	[CMD_READ_ALL_EVENTS_FORWARD] = { handle_read_all_forward, false, false },
-	[CMD_READ_ALL_EVENTS_BACKWARD] = { handle_read_all_backward, false, false },
-	[CMD_FILTERED_READ_ALL_EVENTS_FORWARD] = { handle_filtered_forward, false, true },
-	[CMD_FILTERED_READ_ALL_EVENTS_BACKWARD] = { handle_filtered_backward, false, true },
-	[CMD_FILTERED_SUBSCRIBE_TO_STREAM] = { handle_filtered_subscribe, false, true },
-	[CMD_SUBSCRIBE_TO_STREAM] = { handle_subscribe, false, false },
-	[CMD_UNSUBSCRIBE_FROM_STREAM] = { handle_unsubscribe, false, false },
-	[CMD_CREATE_PERSISTENT_SUBSCRIPTION] = { handle_group_create, false, false },
-	[CMD_UPDATE_PERSISTENT_SUBSCRIPTION] = { handle_group_update, false, false },
-	[CMD_DELETE_PERSISTENT_SUBSCRIPTION] = { handle_group_delete, false, false },
-	[CMD_CONNECT_TO_PERSISTENT_SUBSCRIPTION] = { handle_group_connect, false, false },
-	[CMD_PERSISTENT_SUBSCRIPTION_ACK_EVENTS] = { handle_group_ack, false, false },
-	[CMD_PERSISTENT_SUBSCRIPTION_NAK_EVENTS] = { handle_group_nak, false, false },
-	[CMD_SCAVENGE_DATABASE] = { handle_scavenge, false, false },
-	[CMD_NOT_HANDLED] = { handle_nothing, true, false },
+	[CMD_PING] = { handle_ping, true, false, NEEDS_NOTHING, 0 },
+	[CMD_WRITE_EVENTS] = { handle_write_events, false, false, NEEDS_WRITING, 4 },
+	[CMD_WRITE_EVENTS_COMPLETED] = { handle_nothing, true, false, NEEDS_NOTHING, 0 },
+	[CMD_TRANSACTION_START] = { handle_transaction_start, false, false, NEEDS_WRITING, 3 },
+	[CMD_TRANSACTION_START_COMPLETED] = { handle_nothing, true, false, NEEDS_NOTHING, 0 },
+	[CMD_TRANSACTION_WRITE] = { handle_transaction_write, false, false, NEEDS_WRITING, 3 },
+	[CMD_TRANSACTION_WRITE_COMPLETED] = { handle_nothing, true, false, NEEDS_NOTHING, 0 },
+	[CMD_TRANSACTION_COMMIT] = { handle_transaction_commit, false, false, NEEDS_WRITING, 2 },
+	[CMD_TRANSACTION_COMMIT_COMPLETED] = { handle_nothing, true, false, NEEDS_NOTHING, 0 },
+	[CMD_DELETE_STREAM] = { handle_delete_stream, false, false, NEEDS_WRITING, 3 },
+	[CMD_DELETE_STREAM_COMPLETED] = { handle_nothing, true, false, NEEDS_NOTHING, 0 },
+	[CMD_READ_EVENT] = { handle_read_event, false, false, NEEDS_READING, 4 },
+	[CMD_READ_STREAM_EVENTS_FORWARD] = { handle_read_forward, false, false, NEEDS_READING, 5 },
+	[CMD_READ_STREAM_EVENTS_BACKWARD] = { handle_read_backward, false, false, NEEDS_READING,
+					      5 },
+	[CMD_READ_ALL_EVENTS_FORWARD] = { handle_read_all_forward, false, false, NEEDS_READING, 5 },
+	[CMD_READ_ALL_EVENTS_BACKWARD] = { handle_read_all_backward, false, false, NEEDS_READING,
+					   5 },
+	[CMD_FILTERED_READ_ALL_EVENTS_FORWARD] = { handle_filtered_forward, false, true,
+						   NEEDS_READING, 6 },
+	[CMD_FILTERED_READ_ALL_EVENTS_BACKWARD] = { handle_filtered_backward, false, true,
+						    NEEDS_READING, 6 },
+	[CMD_FILTERED_SUBSCRIBE_TO_STREAM] = { handle_filtered_subscribe, false, true,
+					       NEEDS_NOTHING, 0 },
+	[CMD_SUBSCRIBE_TO_STREAM] = { handle_subscribe, false, false, NEEDS_NOTHING, 0 },
+	[CMD_UNSUBSCRIBE_FROM_STREAM] = { handle_unsubscribe, false, false, NEEDS_NOTHING, 0 },
+	[CMD_CREATE_PERSISTENT_SUBSCRIPTION] = { handle_group_create, false, false, NEEDS_LEADER,
+						 0 },
+	[CMD_UPDATE_PERSISTENT_SUBSCRIPTION] = { handle_group_update, false, false, NEEDS_LEADER,
+						 0 },
+	[CMD_DELETE_PERSISTENT_SUBSCRIPTION] = { handle_group_delete, false, false, NEEDS_LEADER,
+						 0 },
+	[CMD_CONNECT_TO_PERSISTENT_SUBSCRIPTION] = { handle_group_connect, false, false,
+						     NEEDS_LEADER, 0 },
+	[CMD_PERSISTENT_SUBSCRIPTION_ACK_EVENTS] = { handle_group_ack, false, false, NEEDS_NOTHING,
+						     0 },
+	[CMD_PERSISTENT_SUBSCRIPTION_NAK_EVENTS] = { handle_group_nak, false, false, NEEDS_NOTHING,
+						     0 },
+	[CMD_SCAVENGE_DATABASE] = { handle_scavenge, false, false, NEEDS_NOTHING, 0 },
+	[CMD_NOT_HANDLED] = { handle_nothing, true, false, NEEDS_NOTHING, 0 },
 };
 
 void refuse_body(struct connection *c, const struct request *r)
@@ -196,6 +210,6 @@ void dispatch(struct connection *c, const struct package *p)
 				  "The command is unknown or is not for clients to send.");
 	else if (!entry->any_correlation && guid_is_zero(r.correlation))
 		reply_bad_request(c, r.correlation, "The correlation id is empty.");
-	else
+	else if (node_serves(c, &r, entry->need, entry->leader_field))
 		entry->handle(c, &r);
 }

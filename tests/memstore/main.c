@@ -30,6 +30,8 @@ enum option_code {
 	OPTION_PENDING_LIMIT,
 	OPTION_SPEAK,
 	OPTION_CONTROL,
+	OPTION_NODES,
+	OPTION_GOSSIP_PORT,
 	OPTION_TLS_CERT,
 	OPTION_TLS_KEY,
 	OPTION_VERBOSE,
@@ -49,6 +51,8 @@ static const struct option long_options[] = {
 	{ "pending-limit", required_argument, NULL, OPTION_PENDING_LIMIT },
 	{ "speak", required_argument, NULL, OPTION_SPEAK },
 	{ "control", required_argument, NULL, OPTION_CONTROL },
+	{ "nodes", required_argument, NULL, OPTION_NODES },
+	{ "gossip-port", required_argument, NULL, OPTION_GOSSIP_PORT },
 	{ "tls-cert", required_argument, NULL, OPTION_TLS_CERT },
 	{ "tls-key", required_argument, NULL, OPTION_TLS_KEY },
 	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
@@ -73,6 +77,9 @@ static const char help[] =
 	"                            [0; EventStoreDB has 10485760]\n"
 	"  --speak VERSION           the version of EventStoreDB that it speaks as [5.0.11]\n"
 	"  --control PATH            a Unix socket on which faults are asked for\n"
+	"  --nodes N                 be a cluster of N nodes, each with the next port [1]\n"
+	"  --gossip-port N           tell gossip by HTTP there, 0 for any free one; the next\n"
+	"                            ports are those of the other nodes\n"
 	"  --tls-cert FILE           speak TLS, with this certificate (PEM)\n"
 	"  --tls-key FILE            its key [in the file of the certificate]\n"
 	"  --verbose                 log connections\n"
@@ -143,6 +150,15 @@ static void take_option(struct options *o, int code, const char *value)
 	case OPTION_CONTROL:
 		o->control = value;
 		break;
+	case OPTION_NODES:
+		o->nodes = (unsigned)read_number("nodes", value, NODES_MOST);
+		if (o->nodes == 0)
+			o->nodes = 1;
+		break;
+	case OPTION_GOSSIP_PORT:
+		o->gossip = true;
+		o->gossip_port = (unsigned)read_number("gossip-port", value, PORT_MOST);
+		break;
 	case OPTION_TLS_CERT:
 		o->tls_certificate = value;
 		break;
@@ -172,6 +188,7 @@ static void read_options(struct options *o, int argc, char **argv)
 		.traits = traits_find("5.0.11"),
 		.address = "127.0.0.1",
 		.port = 1113,
+		.nodes = 1,
 		.heartbeat_interval = 2000,
 		.heartbeat_timeout = 1000,
 	};
@@ -189,8 +206,23 @@ static void read_options(struct options *o, int argc, char **argv)
 	}
 }
 
-/* Writes the port under another name first, so that whoever sees the file sees all of it. */
-static bool write_port_file(const char *path, unsigned port)
+/* A line for each node: its port, and where gossip is told the port of that. */
+static bool write_ports(FILE *file, const struct server *server)
+{
+	bool good = true;
+
+	for (unsigned i = 0; i < server->node_count && good; i++) {
+		const struct node *node = &server->nodes[i];
+
+		good = fprintf(file, "%u", node->port) > 0 &&
+		       (!server->options->gossip || fprintf(file, " %u", node->http_port) > 0) &&
+		       fputc('\n', file) != EOF;
+	}
+	return good;
+}
+
+/* Writes the ports under another name first, so that whoever sees the file sees all of it. */
+static bool write_port_file(const char *path, const struct server *server)
 {
 	size_t size = strlen(path) + sizeof(".4294967295");
 	char *temporary = mem_new(size);
@@ -199,7 +231,7 @@ static bool write_port_file(const char *path, unsigned port)
 
 	(void)snprintf(temporary, size, "%s.%u", path, (unsigned)getpid());
 	file = fopen(temporary, "we");
-	good = file != NULL && fprintf(file, "%u\n", port) > 0;
+	good = file != NULL && write_ports(file, server);
 	if (file != NULL && fclose(file) != 0)
 		good = false;
 	good = good && rename(temporary, path) == 0;
@@ -231,8 +263,9 @@ static int serve(struct server *server, struct loop *loop, const struct options 
 		if (signals[i] != NULL)
 			evsignal_add(signals[i], NULL);
 	}
-	log_write(LOG_INFO, "listening address=%s port=%u", o->address, server_port(server));
-	if (o->port_file == NULL || write_port_file(o->port_file, server_port(server))) {
+	log_write(LOG_INFO, "listening address=%s port=%u nodes=%u", o->address,
+		  server->nodes[0].port, server->node_count);
+	if (o->port_file == NULL || write_port_file(o->port_file, server)) {
 		loop_run(loop);
 		status = EX_OK;
 	} else {

@@ -60,8 +60,12 @@ void reply_not_handled(struct connection *c, const struct guid *correlation, uns
 
 	put_int(c, 1, reason);
 	if (host != NULL) {
-		add_text(&info, 1, host);
-		add_int(&info, 2, port);
+		/* Over TLS versions from 20.6 on leave the first pair out; 5.0 is asked for one of
+		   the two alone. */
+		bool secure = c->server->tls != NULL;
+
+		add_text(&info, secure ? 5 : 1, host);
+		add_int(&info, secure ? 6 : 2, port);
 		add_text(&info, 3, host);
 		add_int(&info, 4, HTTP_PORT);
 		add_bytes(&c->out, 2, (struct span){ buffer_at(&info), buffer_len(&info) });

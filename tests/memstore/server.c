@@ -72,114 +72,7 @@ static void on_tick(void *arg)
 	loop_set_deadline(server->loop, &server->group_tick, GROUP_TICK);
 }
 
-/* The listener --------------------------------------------------------------------------------- */
-
-static void on_accept(evutil_socket_t fd, short what, void *arg)
-{
-	struct server *server = arg;
-
-	(void)what;
-	for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
-		int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (client < 0) {
-			if (errno != EAGAIN && errno != EWOULDBLOCK)
-				log_write(LOG_WARNING, "no connection accepted error=%s",
-					  strerror(errno));
-			return;
-		}
-		connection_make(server, client);
-	}
-}
-
-static int open_listener(const struct addrinfo *address)
-{
-	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1;
-
-	if (fd < 0)
-		return -1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static bool listen_at(struct server *server)
-{
-	const struct options *o = server->options;
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
-	struct addrinfo *address;
-	char port[16];
-	int error;
-
-	(void)snprintf(port, sizeof(port), "%u", server->port);
-	error = getaddrinfo(o->address, port, &hints, &address);
-	if (error != 0) {
-		log_write(LOG_ERROR, "cannot listen address=%s error=%s", o->address,
-			  gai_strerror(error));
-		return false;
-	}
-	server->fd = open_listener(address);
-	if (server->fd < 0)
-		log_write(LOG_ERROR, "cannot listen address=%s port=%s error=%s", o->address, port,
-			  strerror(errno));
-	freeaddrinfo(address);
-	return server->fd >= 0;
-}
-
-unsigned server_port(const struct server *server)
-{
-	struct sockaddr_storage address = { 0 };
-	socklen_t len = sizeof(address);
-	in_port_t port = 0;
-
-	if (getsockname(server->fd, (struct sockaddr *)&address, &len) != 0)
-		return 0;
-	if (address.ss_family == AF_INET)
-		port = ((struct sockaddr_in *)&address)->sin_port;
-	else if (address.ss_family == AF_INET6)
-		port = ((struct sockaddr_in6 *)&address)->sin6_port;
-	return ntohs(port);
-}
-
 /* Start and stop ------------------------------------------------------------------------------- */
-
-static bool begin_listening(struct server *server)
-{
-	if (!listen_at(server))
-		return false;
-	server->port = server_port(server);
-	server->accepting = event_new(loop_base(server->loop), server->fd, EV_READ | EV_PERSIST,
-				      on_accept, server);
-	if (server->accepting != NULL && event_add(server->accepting, NULL) == 0)
-		return true;
-	log_write(LOG_ERROR, "libevent gives no event for the listener");
-	return false;
-}
-
-static void end_listening(struct server *server)
-{
-	if (server->accepting != NULL)
-		event_free(server->accepting);
-	if (server->fd >= 0)
-		close(server->fd);
-	server->accepting = NULL;
-	server->fd = -1;
-}
-
-/* Listens again; where the port is not free yet, it is tried once more. */
-static void on_opening(void *arg)
-{
-	struct server *server = arg;
-
-	if (begin_listening(server))
-		return;
-	end_listening(server);
-	loop_set_deadline(server->loop, &server->opening, OPENING_AGAIN);
-}
 
 static void start_store(struct server *server)
 {
@@ -202,6 +95,12 @@ static void close_connections(struct server *server)
 		connection_close(CONTAINER(l, struct connection, link));
 }
 
+static void close_nodes(struct server *server)
+{
+	for (unsigned i = 0; i < server->node_count; i++)
+		node_close(&server->nodes[i]);
+}
+
 static bool make_tls(struct server *server)
 {
 	const struct options *o = server->options;
@@ -220,16 +119,21 @@ static bool make_tls(struct server *server)
 
 bool server_start(struct server *server, struct loop *loop, const struct options *options)
 {
-	*server = (struct server){ .loop = loop, .options = options, .fd = -1 };
-	server->port = options->port;
+	*server = (struct server){ .loop = loop, .options = options };
+	server->node_count = options->nodes;
 	server->batch.data_alone = options->traits->limits_data_alone;
 	link_init(&server->connections);
 	link_init(&server->all_subscriptions);
 	faults_init(&server->faults);
 	deadline_init(&server->group_tick, on_tick, server);
-	deadline_init(&server->opening, on_opening, server);
-	if (!make_tls(server) || !begin_listening(server))
+	for (unsigned i = 0; i < server->node_count; i++)
+		node_init(&server->nodes[i], server, i + 1);
+	if (!make_tls(server))
 		return false;
+	for (unsigned i = 0; i < server->node_count; i++) {
+		if (!node_open(&server->nodes[i]))
+			return false;
+	}
 	start_store(server);
 	loop_set_deadline(loop, &server->group_tick, GROUP_TICK);
 	return true;
@@ -238,20 +142,22 @@ bool server_start(struct server *server, struct loop *loop, const struct options
 void server_restart(struct server *server, bool keep, unsigned ms)
 {
 	close_connections(server);
-	end_listening(server);
+	close_nodes(server);
 	if (!keep) {
 		free_store(server);
 		start_store(server);
 	}
-	loop_set_deadline(server->loop, &server->opening, ms);
+	for (unsigned i = 0; i < server->node_count; i++) {
+		if (!server->nodes[i].down)
+			node_open_later(&server->nodes[i], ms);
+	}
 }
 
 void server_stop(struct server *server)
 {
 	close_connections(server);
-	end_listening(server);
+	close_nodes(server);
 	loop_clear_deadline(server->loop, &server->group_tick);
-	loop_clear_deadline(server->loop, &server->opening);
 	faults_clear(&server->faults);
 	free_store(server);
 	batch_free(&server->batch);

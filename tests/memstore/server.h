@@ -15,6 +15,7 @@
 #include "batch.h"
 #include "fault.h"
 #include "names.h"
+#include "node.h"
 #include "store.h"
 
 struct options {
@@ -22,7 +23,10 @@ struct options {
 	const char *address;
 	const char *port_file;       /* or NULL */
 	const char *control;         /* path of the control socket, or NULL */
-	unsigned port;               /* 0: any */
+	unsigned port;               /* of the first node, 0: any */
+	unsigned nodes;              /* 1: no cluster */
+	bool gossip;                 /* it is told by HTTP */
+	unsigned gossip_port;        /* of the first node, 0: any */
 	unsigned heartbeat_interval; /* milliseconds; 0: no heartbeats */
 	unsigned heartbeat_timeout;  /* milliseconds */
 	size_t pending_limit; /* bytes of output that a client may leave waiting; 0: no limit */
@@ -42,10 +46,8 @@ struct server {
 	struct batch batch; /* of the write at hand */
 	struct faults faults;
 	struct deadline group_tick;
-	struct event *accepting;
-	int fd;        /* -1: it does not listen */
-	unsigned port; /* that it listens on */
-	struct deadline opening;
+	struct node nodes[NODES_MOST]; /* of the cluster that it plays */
+	unsigned node_count;
 	struct tls_context *tls; /* NULL: connections are plain */
 };
 
@@ -54,9 +56,6 @@ struct server {
  * as long as SERVER. Returns false, with what is wrong in the log, where the address cannot be had.
  */
 bool server_start(struct server *server, struct loop *loop, const struct options *options);
-
-/* The port it listens on. */
-unsigned server_port(const struct server *server);
 
 /*
  * Closes all connections and the listener, as a server does that is started again, and listens

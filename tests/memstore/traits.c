@@ -7,6 +7,8 @@
 static const struct traits versions[] = {
 	{
 		.version = "3.9.4",
+		.leader = "Master",
+		.follower = "Slave",
 		.scavenge = SCAVENGE_COMPLETED,
 		.told = 0,
 		.number_most = INT32_MAX,
@@ -23,6 +25,8 @@ static const struct traits versions[] = {
 	},
 	{
 		.version = "4.1.4",
+		.leader = "Master",
+		.follower = "Slave",
 		.scavenge = SCAVENGE_COMPLETED,
 		.told = TELL_LONG,
 		.number_most = INT64_MAX,
@@ -42,6 +46,8 @@ static const struct traits versions[] = {
 	},
 	{
 		.version = "5.0.11",
+		.leader = "Master",
+		.follower = "Slave",
 		.scavenge = SCAVENGE_STARTED,
 		.told = TELL_EMPTY | TELL_TRUSTED,
 		.number_most = INT64_MAX,
@@ -58,6 +64,9 @@ static const struct traits versions[] = {
 	},
 	{
 		.version = "20.10.6",
+		.new_gossip = true,
+		.leader = "Leader",
+		.follower = "Follower",
 		.scavenge = SCAVENGE_STARTED,
 		.told = TELL_LONG | TELL_EMPTY | TELL_NEGATIVE | TELL_TRUSTED,
 		.number_most = INT64_MAX,
@@ -77,6 +86,9 @@ static const struct traits versions[] = {
 	},
 	{
 		.version = "21.10.11",
+		.new_gossip = true,
+		.leader = "Leader",
+		.follower = "Follower",
 		.scavenge = SCAVENGE_STARTED,
 		.told = TELL_LONG | TELL_EMPTY | TELL_NEGATIVE | TELL_TRUSTED,
 		.number_most = INT64_MAX,
@@ -95,6 +107,9 @@ static const struct traits versions[] = {
 	},
 	{
 		.version = "22.10.5",
+		.new_gossip = true,
+		.leader = "Leader",
+		.follower = "Follower",
 		.scavenge = SCAVENGE_STARTED_OR_NONE,
 		.told = TELL_LONG | TELL_EMPTY | TELL_NEGATIVE | TELL_TRUSTED,
 		.number_most = INT64_MAX,
@@ -112,6 +127,9 @@ static const struct traits versions[] = {
 	},
 	{
 		.version = "23.10.6",
+		.new_gossip = true,
+		.leader = "Leader",
+		.follower = "Follower",
 		.scavenge = SCAVENGE_NONE,
 		.told = TELL_LONG | TELL_EMPTY | TELL_NEGATIVE | TELL_TRUSTED,
 		.number_most = INT64_MAX,

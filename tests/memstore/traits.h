@@ -55,6 +55,9 @@ struct traits {
 	bool skips_expired;        /* a page begins with the first event that has not expired */
 	bool limits_data_alone;    /* the limit of an event's size is one of its data */
 	bool correlation_strategy; /* PinnedByCorrelation is known */
+	bool new_gossip;           /* the form of gossip from 20.6 on */
+	const char *leader;        /* what gossip calls a node that leads, and one that follows */
+	const char *follower;
 };
 
 /* The traits of VERSION, or NULL. They live as long as the process. */

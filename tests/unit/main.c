@@ -28,6 +28,7 @@ static Suite *(*const suites[])(void) = {
 	message_table_suite,
 	message_to_json_random_suite,
 	message_to_json_suite,
+	gossip_suite,
 	metrics_suite,
 	notify_suite,
 	outstanding_suite,

@@ -30,6 +30,7 @@ Suite *mem_suite(void);
 Suite *message_table_suite(void);
 Suite *message_to_json_random_suite(void);
 Suite *message_to_json_suite(void);
+Suite *gossip_suite(void);
 Suite *metrics_suite(void);
 Suite *notify_suite(void);
 Suite *outstanding_suite(void);
