@@ -96,6 +96,9 @@ struct json_t *cli_json(const struct cli *cli, struct esbridge_span span);
 int cli_answer(const struct cli *cli, struct esbridge_message *reply, bool json,
 	       void (*print)(const struct cli *cli, const struct json_t *ok));
 
+/* Where standard input is a terminal, says that WHAT is read from it. */
+void cli_say_terminal(const struct cli *cli, const char *what);
+
 /* Ends the connection and forgets the password. */
 void cli_close(struct cli *cli);
 

@@ -154,6 +154,8 @@ static int run_exec(struct cli *cli)
 
 	signals_catch();
 	status = cli_connect(cli);
+	if (status == EX_OK && cli->count == 0)
+		cli_say_terminal(cli, "requests, one on each line,");
 	for (int i = 0; status == EX_OK && i < cli->count; i++)
 		status = send_line(&x, cli->arguments[i], strlen(cli->arguments[i]));
 	if (status == EX_OK)

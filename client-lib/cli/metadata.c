@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "output.h"
+#include "payload.h"
 
 struct metadata_options {
 	int64_t expected_version;
@@ -80,15 +81,16 @@ static int run_get(struct cli *cli)
 	return status;
 }
 
-static int set(struct cli *cli, const void *json, size_t len)
+static int set(struct cli *cli, const char *json, size_t len)
 {
 	const struct metadata_options *options = cli->options;
-	struct esbridge_new_event event = {
-		.type = "$metadata", .data = json, .data_len = len, .data_is = ESBRIDGE_JSON
-	};
+	struct esbridge_new_event event = { .type = "$metadata", .data_is = ESBRIDGE_JSON };
 	char *stream = metadata_stream(cli->arguments[0]);
 	struct esbridge_message *reply;
 
+	json_trim(&json, &len);
+	event.data = json;
+	event.data_len = len;
 	reply = esbridge_write(cli->bridge, stream, options->expected_version, &event, 1,
 			       &cli->request);
 	free(stream);
@@ -116,7 +118,7 @@ static int run_set(struct cli *cli)
 	if (status == EX_OK)
 		status = cli_connect(cli);
 	if (status == EX_OK)
-		status = set(cli, buffer_at(&in), buffer_len(&in));
+		status = set(cli, (const char *)buffer_at(&in), buffer_len(&in));
 	buffer_free(&in);
 	return status;
 }

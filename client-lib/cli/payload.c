@@ -15,20 +15,40 @@ bool payload_given(const struct payload_options *options)
 	return options->content != 0 || options->metadata != NULL || options->metadata_file != NULL;
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+void json_trim(const char **at, size_t *len)
+{
+	while (*len > 0 && is_blank(**at)) {
+		(*at)++;
+		(*len)--;
+	}
+	while (*len > 0 && is_blank((*at)[*len - 1]))
+		(*len)--;
+}
+
 static int read_data(struct payload *p, enum esbridge_payload is, const char *data,
 		     struct esbridge_new_event *event)
 {
+	const char *at = data;
 	int status = EX_OK;
+	size_t len;
 
 	if (data == NULL)
 		return EX_OK;
-	event->data = data;
-	event->data_len = strlen(data);
+	len = strlen(data);
 	if (strcmp(data, "-") == 0) {
 		status = read_whole("-", &p->data);
-		event->data = buffer_at(&p->data);
-		event->data_len = buffer_len(&p->data);
+		at = (const char *)buffer_at(&p->data);
+		len = buffer_len(&p->data);
 	}
+	if (is == ESBRIDGE_JSON)
+		json_trim(&at, &len);
+	event->data = at;
+	event->data_len = len;
 	event->data_is = event->data_len > 0 ? is : ESBRIDGE_NOTHING;
 	return status;
 }
@@ -37,19 +57,22 @@ static int read_data(struct payload *p, enum esbridge_payload is, const char *da
 static int read_metadata(struct payload *p, const struct payload_options *options,
 			 struct esbridge_new_event *event)
 {
+	const char *at = options->metadata;
+	size_t len = at != NULL ? strlen(at) : 0;
 	int status = EX_OK;
 
-	if (options->metadata != NULL && options->metadata_file != NULL)
+	if (at != NULL && options->metadata_file != NULL)
 		return fail(EX_USAGE, "it takes --metadata or --metadata-file, not both");
-	if (options->metadata != NULL) {
-		event->metadata = options->metadata;
-		event->metadata_len = strlen(options->metadata);
-	} else if (options->metadata_file != NULL) {
+	if (options->metadata_file != NULL) {
 		status = read_whole(options->metadata_file, &p->metadata);
-		event->metadata = buffer_at(&p->metadata);
-		event->metadata_len = buffer_len(&p->metadata);
+		at = (const char *)buffer_at(&p->metadata);
+		len = buffer_len(&p->metadata);
 	}
-	if (event->metadata_len > 0)
+	if (options->content == 0)
+		json_trim(&at, &len);
+	event->metadata = at;
+	event->metadata_len = len;
+	if (len > 0)
 		event->metadata_is = options->content == 0 ? ESBRIDGE_JSON : ESBRIDGE_BYTES;
 	return status;
 }

@@ -44,6 +44,9 @@ struct payload {
 /* True where any of OPTIONS is given. */
 bool payload_given(const struct payload_options *options);
 
+/* Moves *AT and *LEN from white space around a JSON text to the text itself. */
+void json_trim(const char **at, size_t *len);
+
 /*
  * Puts data and metadata into EVENT: DATA is that of the command line, "-" for standard input, or
  * NULL for none. Returns 0 or an exit status after a failure, which was told. payload_free()

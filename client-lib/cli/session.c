@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli.h"
 #include "output.h"
 
-enum { PASSWORD_MOST = 1024 };
+enum { PASSWORD_MOST = 1024, NAME_TEXT = 64 };
 
 /* Reads the password, the first line of the file. Returns 0 or an exit status. */
 static int read_password(struct cli *cli)
@@ -62,12 +63,14 @@ static int fill_request(struct cli *cli)
 
 static int connect_with(struct cli *cli, bool lasting)
 {
-	struct esbridge_options options = { .size = sizeof(options), .client = "esbridge" };
+	char name[NAME_TEXT];
+	struct esbridge_options options = { .size = sizeof(options), .client = name };
 	const struct esbridge_error *error;
 	int status = fill_request(cli);
 
 	if (status != EX_OK)
 		return status;
+	snprintf(name, sizeof(name), "esbridge %s", cli->command->name);
 	options.connect_timeout_ms = (int)cli->common.timeout_ms;
 	options.no_reconnect = !lasting;
 	cli->bridge = esbridge_connect(cli->common.socket, &options);
@@ -141,6 +144,12 @@ int cli_answer(const struct cli *cli, struct esbridge_message *reply, bool json,
 		return EX_PROTOCOL;
 	json_decref(ok);
 	return EX_OK;
+}
+
+void cli_say_terminal(const struct cli *cli, const char *what)
+{
+	if (!cli->common.quiet && isatty(STDIN_FILENO))
+		say("%s: reading %s from the terminal; Ctrl-D ends them", cli->command->name, what);
 }
 
 void cli_close(struct cli *cli)

@@ -39,7 +39,6 @@ struct tail {
 	const struct tail_options *options;
 	struct selection selection;
 	struct esbridge_subscribe subscribe; /* where following begins */
-	struct esbridge_position seen;       /* all streams: what was printed last, or -1 */
 	int64_t left;                        /* events that may still be printed */
 	bool ended;                          /* there will be no more */
 };
@@ -75,22 +74,6 @@ static void pages_free(struct pages *p)
 	for (size_t i = 0; i < p->count; i++)
 		esbridge_message_free(p->messages[i]);
 	free(p->messages);
-}
-
-/* Following begins behind RECORD. */
-static void follow_behind(struct tail *t, const struct esbridge_record *record)
-{
-	const struct esbridge_event *place = record->link != NULL ? record->link : record->event;
-
-	if (t->selection.stream != NULL) {
-		t->subscribe.from = ESBRIDGE_FROM_NUMBER;
-		t->subscribe.number = place->number + 1;
-	} else {
-		/* Positions are inclusive, so this one will come again. */
-		t->subscribe.from = ESBRIDGE_FROM_POSITION;
-		t->subscribe.position = record->position;
-		t->seen = record->position;
-	}
 }
 
 static int print_record(struct tail *t, const struct esbridge_record *record)
@@ -157,19 +140,32 @@ static int read_last(struct tail *t, struct pages *pages)
 	return EX_OK;
 }
 
+/* Following begins behind the last event: in a stream that has the next number, in the log it is
+ * where the log ended when it was read. */
+static void follow_behind(struct tail *t, const struct pages *pages)
+{
+	const struct esbridge_message *first = pages->count > 0 ? pages->messages[0] : NULL;
+	const struct esbridge_record *last;
+
+	t->subscribe.from = ESBRIDGE_FROM_START;
+	if (first == NULL)
+		return;
+	if (t->selection.stream == NULL) {
+		t->subscribe.from = ESBRIDGE_FROM_POSITION;
+		t->subscribe.position = first->position;
+	} else if (first->record_count > 0) {
+		last = &first->records[0];
+		t->subscribe.from = ESBRIDGE_FROM_NUMBER;
+		t->subscribe.number = (last->link != NULL ? last->link : last->event)->number + 1;
+	}
+}
+
 static int print_last(struct tail *t)
 {
 	struct pages pages = { 0 };
 	int status = read_last(t, &pages);
 
-	t->subscribe.from = ESBRIDGE_FROM_START;
-	if (pages.events > 0) {
-		size_t newest = 0;
-
-		while (pages.messages[newest]->record_count == 0)
-			newest++;
-		follow_behind(t, &pages.messages[newest]->records[0]);
-	}
+	follow_behind(t, &pages);
 	if (status == EX_OK)
 		status = print_pages(t, &pages);
 	pages_free(&pages);
@@ -214,9 +210,6 @@ static int take(struct tail *t, const struct esbridge_message *message)
 		notice(t, message);
 		return EX_OK;
 	}
-	if (record->position.commit == t->seen.commit &&
-	    record->position.prepare == t->seen.prepare && t->seen.commit >= 0)
-		return EX_OK;
 	return print_record(t, record);
 }
 
@@ -289,9 +282,7 @@ static int run_with(struct tail *t)
 static int run_tail(struct cli *cli)
 {
 	const struct tail_options *options = cli->options;
-	struct tail t = {
-		.cli = cli, .options = options, .left = options->count, .seen = { -1, -1 }
-	};
+	struct tail t = { .cli = cli, .options = options, .left = options->count };
 	int status = selection_make(&t.selection, cli, &options->select);
 
 	if (status == EX_OK)

@@ -103,6 +103,7 @@ static int run_write(struct cli *cli)
 	int64_t count = 0;
 	int status = add_transaction(&body, cli);
 
+	cli_say_terminal(cli, "events, a JSON object on each line,");
 	if (status == EX_OK)
 		status = add_events(&body, &count);
 	if (status == EX_OK)

@@ -206,6 +206,8 @@ static int run_lines(struct cli *cli)
 		return fail(EX_USAGE,
 			    "write: with lines, each line says its id, data and metadata");
 	status = cli_connect(cli);
+	if (status == EX_OK)
+		cli_say_terminal(cli, "events, a JSON object on each line,");
 	while (status == EX_OK && !l.ended) {
 		ssize_t got = read_some(STDIN_FILENO, &l.in);
 

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """How esbridge ends: no daemon, a socket that may not be opened, a closed pipe, a full disk, signals, restarts."""
 
+import contextlib
 import os
+import pty
 import signal
 import stat
 import subprocess
 
 from command import ESBRIDGE, INTERRUPTED, IOERR, UNAVAILABLE, Running, environment, ok, run
+import harness
 from harness import World, equal, main, test, true, until
 
 QUICK = {"store": {"username": "admin", "password": "changeit", "reconnect_delay_min": "20ms",
@@ -136,6 +139,32 @@ def store_connection(unused):
             ok(world, "write", stream, "T", "{}")
             equal(running.line(), "1")
             equal(running.end(signal.SIGINT).expect(INTERRUPTED, "").err, "")
+
+
+@test("on a terminal: what is read is said, output has colours; NO_COLOR and --quiet")
+def terminal(world):
+    stream = world.stream()
+    ok(world, "write", stream, "T", "[1]")
+
+    def shown(*arguments, **more):
+        near, far = pty.openpty()
+        process = subprocess.Popen([ESBRIDGE, *arguments], stdin=far, stdout=far, stderr=far,
+                                   env=environment(world, TERM="xterm", **more))
+        os.close(far)
+        os.write(near, b"\4")
+        text = b""
+        with contextlib.suppress(OSError):
+            while more_text := os.read(near, 65536):
+                text += more_text
+        os.close(near)
+        equal(process.wait(harness.LIMIT), 0)
+        return text
+    true(b"reading events" in shown("write", stream), "events")
+    true(b"reading requests" in shown("exec"), "requests")
+    true(b"reading" not in shown("write", stream, "-q"), "quiet")
+    true(b"\033[" in shown("read", stream, "-o", "pretty"), "colours")
+    for arguments, more in (((), {"NO_COLOR": "1"}), (("--color", "never"), {})):
+        true(b"\033[" not in shown("read", stream, "-o", "pretty", *arguments, **more), "no colours")
 
 
 @test("write that waits for lines ends at SIGINT; what it had written is there")

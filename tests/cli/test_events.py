@@ -39,8 +39,8 @@ def write_stdin(world):
     ok(world, "write", stream, "T", "-", "-c", "text", stdin="grüße\n")
     ok(world, "write", stream, "T")
     ok(world, "write", stream, "T", "-", stdin="[1,\n2]\n")
-    equal(run(world, "read", stream, "-F", "%d").expect(0).out, data + "grüße\n".encode() + b"[1,\n2]\n")
-    equal(ok(world, "read", stream, "-F", r"%D "), "%d 8 0 7 " % len(data))
+    equal(run(world, "read", stream, "-F", "%d").expect(0).out, data + "grüße\n".encode() + b"[1,\n2]")
+    equal(ok(world, "read", stream, "-F", r"%D "), "%d 8 0 6 " % len(data))
     equal([e["data_content_type"] for e in events(ok(world, "read", stream))], [0, 0, 1, 1])
 
 
@@ -349,6 +349,17 @@ def follow_all(world):
         equal(filtered.line(), "5")
         for running in (tailing, filtered):
             running.end(signal.SIGTERM).expect(-signal.SIGTERM, "")
+
+
+@test("tail -f --all with a filter of which there is nothing yet")
+def follow_all_new(world):
+    stream = world.stream("fresh")
+    with Running(world, "tail", "--all", "-f", "--stream-prefix", "fresh", "-F", r"%n\n") as tailing, \
+            world.bridge.client() as client:
+        until_subscribed(world, 1)
+        client.write("not-" + stream, "T")
+        client.write(stream, "T", "T")
+        equal([tailing.line(), tailing.line()], ["0", "1"])
 
 
 @test("tail -f of a stream that does not exist yet; -n 0: what comes from now on; --from")
