@@ -111,6 +111,7 @@ class Programs:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="esbridge-examples.")
         self.socket = os.path.join(self.folder, "socket")
+        self.server = None
         self.running = []
 
     def start(self):
@@ -118,8 +119,8 @@ class Programs:
         self.launch("memstore", [os.environ["MEMSTORE"], "--port", "0", "--port-file", port])
         self.wait(lambda: os.path.exists(port) and os.path.getsize(port) > 0, "esbridge-memstore")
         with open(port, encoding="ascii") as file:
-            server = "127.0.0.1:" + file.read().strip()
-        self.launch("esbridged", [os.environ["ESBRIDGED"], "--socket", self.socket, "--server", server])
+            self.server = "127.0.0.1:" + file.read().strip()
+        self.launch("esbridged", [os.environ["ESBRIDGED"], "--socket", self.socket, "--server", self.server])
         self.wait(lambda: os.path.exists(self.socket), "esbridged")
 
     def launch(self, name, arguments):
