@@ -25,7 +25,7 @@ ROOT = os.environ.get("SRCDIR", ".")
 PRINT = {
     "esbridge-memstore --port 0": r"the port is \d+",
     "esbridge-memstore --control": r"ok",
-    "esbridge-memstore": r".*info listening address=127\.0\.0\.1 port=\d+",
+    "esbridge-memstore": r".*info listening address=127\.0\.0\.1 port=\d+( .*)?",
     "esbridged --socket": r".*notice esbridged \S+ listens socket=\S+ server=\S+(\n.*)*",
     "echo '{\"op\":\"ping\"}'": r'\{"ok":\{"pong":true,"rtt_us":\d+\}\}',
 }
