@@ -10,7 +10,12 @@ enum { SMALLEST = 512 };
 
 /* Spares: blocks of a power of two bytes, by that power ----------------------------------------- */
 
-enum { SPARE_LEAST = 14, SPARE_MOST = 27 }; /* 16 KiB to 128 MiB */
+enum {
+	SPARE_LEAST = 9,  /* 512 bytes */
+	SPARE_SMALL = 16, /* 64 KiB: up to here any block serves for anything smaller */
+	SPARE_MOST = 27,  /* 128 MiB */
+	SPARE_TIMES = 3,  /* beyond, one of up to eight times the size */
+};
 
 /* Stands at the front of a block that is kept. */
 struct spare {
@@ -46,16 +51,17 @@ static void give_back(uint8_t *data, size_t size)
 	spare_bytes += size;
 }
 
-/* The smallest block that is kept and has SIZE bytes or more, up to eight times as many; *SIZE is
- * then what it has. NULL: there is none. */
+/* The smallest block that is kept, has *SIZE bytes or more and is not far too large; *SIZE is then
+ * what it has. NULL: there is none. */
 static uint8_t *take_spare(size_t *size)
 {
 	unsigned power = *size <= (size_t)1 << SPARE_LEAST ? SPARE_LEAST : power_of(*size);
+	unsigned last = power + SPARE_TIMES > SPARE_SMALL ? power + SPARE_TIMES : SPARE_SMALL;
 	struct spare *s = NULL;
 
 	if (spare_bytes < *size)
 		return NULL;
-	for (unsigned last = power + 3; s == NULL && power <= last && power <= SPARE_MOST; power++)
+	for (; s == NULL && power <= last && power <= SPARE_MOST; power++)
 		s = spares[power];
 	if (s == NULL)
 		return NULL;
@@ -116,22 +122,19 @@ void buffer_free(struct buffer *b)
 	buffer_init(b, b->limit);
 }
 
-/* Memory of at least *SIZE bytes, a power of two; where a spare serves, rather one of HAD. *SIZE is
- * then what there is. */
+/* Memory of at least *SIZE bytes, a power of two, for a buffer that once had HAD and is likely to
+ * want as much again. *SIZE is then what there is. */
 static uint8_t *new_block(size_t *size, size_t had)
 {
 	size_t wanted = had > *size ? had : *size;
 	uint8_t *data = take_spare(&wanted);
 
-	if (data == NULL && wanted > *size) {
+	if (data == NULL && wanted > *size && wanted > (size_t)1 << SPARE_SMALL) {
 		wanted = *size;
 		data = take_spare(&wanted);
 	}
-	if (data != NULL)
-		*size = wanted;
-	else
-		data = malloc(*size);
-	return data;
+	*size = wanted;
+	return data != NULL ? data : malloc(wanted);
 }
 
 bool buffer_grow(struct buffer *b, size_t n)

@@ -16,7 +16,6 @@
 enum {
 	READ_LEAST = 64 * 1024, /* bytes taken per wakeup; more where a long line is under way */
 	READ_MOST = 1024 * 1024,
-	KEEP = 16 * 1024, /* memory kept by a client with nothing under way */
 	LINES_PER_TURN = 64,
 	TURN_US = 1000,
 };
@@ -136,7 +135,7 @@ static void write_out(struct client *c)
 					  c->local->settings.stall_timeout);
 	} else {
 		loop_clear_deadline(c->local->loop, &c->stall);
-		buffer_shrink(&c->out, KEEP);
+		buffer_shrink(&c->out, 0);
 	}
 	pause_or_resume(c);
 	if (is_done(c))
@@ -285,7 +284,7 @@ static void on_work(void *arg)
 	if (more && buffer_len(&c->in) > 0)
 		work_later(c);
 	else
-		buffer_shrink(&c->in, KEEP);
+		buffer_shrink(&c->in, 0);
 	if (!c->ended && may_take(c))
 		event_add(c->readable, NULL);
 	else if (!c->ended)

