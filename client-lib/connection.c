@@ -44,6 +44,7 @@ void connection_close(struct esbridge *e)
 	e->fd = -1;
 	e->greeted = false;
 	e->write_broken = false;
+	e->lines_wait = false;
 	reader_reset(&e->reader);
 }
 
@@ -91,8 +92,7 @@ static void hello_done(struct esbridge *e, struct request *r, struct message *me
 			connection_lost(e, 0, "%s: the daemon does not answer", e->path);
 		return;
 	}
-	if (message->public.kind != ESBRIDGE_OK ||
-	    !message_hello(message, &e->server, e->server_version)) {
+	if (message->public.kind != ESBRIDGE_OK) {
 		connection_lost(e, 0, "%s: the daemon refuses: %.*s", e->path,
 				ESBRIDGE_PRINT(message->public.text));
 		return;
@@ -101,6 +101,11 @@ static void hello_done(struct esbridge *e, struct request *r, struct message *me
 		esbridge_message_free(&e->hello_reply->public);
 	esbridge_message_ref(&message->public);
 	e->hello_reply = message;
+	e->server = message->server;
+	snprintf(e->server_version, sizeof(e->server_version), "%.*s",
+		 ESBRIDGE_PRINT(message->version));
+	e->server.version = e->server_version;
+	e->server.hello = message->public.ok;
 	e->greeted = true;
 	e->failures = 0;
 	e->backoff_ms = e->reconnect_min_ms;
@@ -131,11 +136,7 @@ static int open_socket(const char *path)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd, error;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, path, strlen(path));
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
@@ -147,9 +148,24 @@ static int open_socket(const char *path)
 	return -1;
 }
 
+/* Whether the path of the socket is one that a socket can have. */
+static bool path_fits(struct esbridge *e)
+{
+	const size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+	size_t len = strlen(e->path);
+
+	if (len > most)
+		connection_lost(e, ENAMETOOLONG,
+				"the path of the socket has %zu bytes, a socket's has %zu at most",
+				len, most);
+	return len <= most;
+}
+
 /* -1 where memory is out. */
 static int attempt(struct esbridge *e)
 {
+	if (!path_fits(e))
+		return 0;
 	e->fd = open_socket(e->path);
 	if (e->fd < 0) {
 		int error = errno;
@@ -203,12 +219,14 @@ static int take_lines(struct esbridge *e)
 		struct message *message;
 		int got = reader_next(&e->reader, &message);
 
+		e->lines_wait = false;
 		if (got == 0)
 			return 0;
 		if (got > 0) {
 			sort(e, message);
 		} else if (e->reader.failure.error.code == ESBRIDGE_E_OUT_OF_MEMORY) {
 			failure_no_memory(&e->failure);
+			e->lines_wait = true;
 			return -1;
 		} else {
 			connection_lost(e, 0, "%s: %s", e->path, e->reader.failure.text);
@@ -225,6 +243,8 @@ static bool has_room(const struct esbridge *e)
 
 static int receive(struct esbridge *e)
 {
+	if (e->lines_wait && take_lines(e) < 0)
+		return -1;
 	for (int i = 0; i < READS && e->fd >= 0 && has_room(e); i++) {
 		ssize_t n = buffer_read_fd(&e->reader.bytes, e->fd, READ_BYTES);
 
@@ -331,6 +351,8 @@ int64_t connection_due(const struct esbridge *e)
 	const struct link *first = list_first(&e->due);
 	int64_t at = subscription_due(e);
 
+	if (e->lines_wait)
+		return 0;
 	if (e->fd < 0 && !e->ended && (at < 0 || e->attempt_at < at))
 		at = e->attempt_at;
 	if (first != NULL) {
@@ -341,6 +363,13 @@ int64_t connection_due(const struct esbridge *e)
 	return at;
 }
 
+static int tell_ended(struct esbridge *e)
+{
+	failure_set(&e->failure, ESBRIDGE_E_CONNECTION_LOST, "%s", e->why);
+	e->failure.error.system_error = e->why_errno;
+	return -1;
+}
+
 int connection_turn(struct esbridge *e, short revents)
 {
 	int64_t now = now_ms();
@@ -349,19 +378,14 @@ int connection_turn(struct esbridge *e, short revents)
 	subscription_bury(e);
 	if (e->fd < 0 && !e->ended && now >= e->attempt_at)
 		result = attempt(e);
-	if (e->fd >= 0 && revents & (POLLIN | POLLHUP | POLLERR))
+	if (e->fd >= 0 && (revents & (POLLIN | POLLHUP | POLLERR) || e->lines_wait))
 		result |= receive(e);
 	if (e->greeted)
 		result |= subscription_remake(e, now);
 	connection_send(e);
 	request_expire(e, now);
 	result |= subscription_pay(e);
-	if (result == 0 && e->ended) {
-		failure_set(&e->failure, ESBRIDGE_E_CONNECTION_LOST, "%s", e->why);
-		e->failure.error.system_error = e->why_errno;
-		return -1;
-	}
-	return result;
+	return result == 0 && e->ended ? tell_ended(e) : result;
 }
 
 static short wanted_events(const struct esbridge *e)
@@ -383,6 +407,8 @@ int connection_wait(struct esbridge *e, int64_t until)
 	int64_t at = connection_due(e);
 	int timeout;
 
+	if (e->ended)
+		return tell_ended(e);
 	connection_send(e);
 	wait.events = wanted_events(e);
 	if (until >= 0 && (at < 0 || until < at))

@@ -20,7 +20,7 @@
 #include "message.h"
 #include "reader.h"
 
-enum { WHY_TEXT = 200 };
+enum { WHY_TEXT = 200, VERSION_SIZE = 32 };
 
 /* What was told to the watcher, or would be. */
 struct wanted {
@@ -43,6 +43,7 @@ struct esbridge {
 	int fd;             /* -1: no connection */
 	unsigned epoch;     /* number of the connection, from 1 */
 	bool greeted;       /* the daemon has answered hello on it */
+	bool lines_wait;    /* memory was out for a line that has come */
 	bool write_broken;  /* it takes no more; what it has said is still read */
 	bool ended;         /* the last connection is gone and `no_reconnect` forbids another */
 	int backoff_ms;     /* after the next failure */

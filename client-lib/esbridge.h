@@ -283,8 +283,8 @@ ESBRIDGE_API int esbridge_event_metadata(const struct esbridge_event *event,
 /*
  * The JSON in SPAN (`ok`, `body`, a payload) as a new value of jansson's, for the caller to
  * json_decref(). Not for payloads whose numbers matter: jansson keeps them as double. NULL with
- * errno ENOMEM, or EINVAL for what jansson does not take (numbers out of its range, more than 2048
- * levels).
+ * errno EINVAL for what jansson does not take (numbers out of its range, more than 2048 levels), or
+ * ENOMEM; where memory is out, jansson sometimes takes the text for wrong.
  */
 ESBRIDGE_API struct json_t *esbridge_span_json(struct esbridge_span span) ESBRIDGE_CHECKED;
 

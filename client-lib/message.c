@@ -107,6 +107,8 @@ static const struct member ok_members[] = {
 	MEMBER(MEMBER_INT64, "last_event_number", struct esbridge_message, last_event_number),
 	MEMBER(MEMBER_RAW, "body", struct esbridge_message, body),
 	MEMBER(MEMBER_INT64, "rtt_us", struct message, rtt_us),
+	MEMBER(MEMBER_INT, "protocol", struct message, server.protocol),
+	MEMBER(MEMBER_TEXT, "version", struct message, version),
 };
 
 static const struct member error_members[] = {
@@ -127,11 +129,6 @@ static const struct member body_members[] = {
 	MEMBER(MEMBER_INT64, "next_commit_position", struct esbridge_message, next_position.commit),
 	MEMBER(MEMBER_INT64, "next_prepare_position", struct esbridge_message,
 	       next_position.prepare),
-};
-
-static const struct member server_members[] = {
-	MEMBER(MEMBER_INT, "protocol", struct esbridge_server, protocol),
-	MEMBER(MEMBER_RAW, "version", struct esbridge_server, hello),
 };
 
 static const struct member limit_members[] = {
@@ -384,12 +381,17 @@ static void take_ok(struct fill *f, uint32_t ok)
 {
 	struct esbridge_message *m = &f->message->public;
 	uint32_t body = find_kind(f->doc, ok, "body", JSON_OBJECT);
+	uint32_t limits;
 
 	m->kind = ESBRIDGE_OK;
 	m->ok = raw(f->doc, ok);
 	take_members(f, ok, ok_members, ROWS(ok_members), f->message);
 	if (body != 0)
 		take_members(f, body, body_members, ROWS(body_members), m);
+	limits =
+		f->message->server.protocol == 0 ? 0 : find_kind(f->doc, ok, "limits", JSON_OBJECT);
+	if (limits != 0)
+		take_members(f, limits, limit_members, ROWS(limit_members), &f->message->server);
 }
 
 static void take_error(struct fill *f, uint32_t error)
@@ -469,6 +471,11 @@ void message_doc_init(struct json_doc *doc)
 	json_doc_init(doc, DEPTH_MOST, PUSH_DETAIL, TOKENS_MOST);
 }
 
+bool message_no_memory(const struct json_doc *doc)
+{
+	return doc->error != NULL && strcmp(doc->error, "out of memory") == 0;
+}
+
 static bool parse(struct json_doc *doc, const char *line, size_t len, struct failure *f)
 {
 	static const char push[] = "{\"push\"";
@@ -478,7 +485,7 @@ static bool parse(struct json_doc *doc, const char *line, size_t len, struct fai
 			      : REPLY_DETAIL;
 	if (json_parse(doc, line, len))
 		return true;
-	if (strcmp(doc->error, "out of memory") == 0)
+	if (message_no_memory(doc))
 		failure_no_memory(f);
 	else
 		failure_set(f, ESBRIDGE_E_PROTOCOL_ERROR,
@@ -532,33 +539,6 @@ struct message *message_of_line(struct buffer *b)
 	json_doc_free(&doc);
 	buffer_free(b);
 	return message;
-}
-
-bool message_hello(const struct message *message, struct esbridge_server *server,
-		   char version[VERSION_SIZE])
-{
-	struct json_doc doc;
-	struct fill fill = { .doc = &doc };
-	uint32_t limits;
-	bool good;
-
-	json_doc_init(&doc, DEPTH_MOST, 2, TOKENS_MOST);
-	memset(server, 0, sizeof(*server));
-	version[0] = '\0';
-	good = json_parse(&doc, message->public.ok.at, message->public.ok.len);
-	if (good) {
-		take_members(&fill, 0, server_members, ROWS(server_members), server);
-		if (server->hello.len > 2)
-			snprintf(version, VERSION_SIZE, "%.*s", (int)(server->hello.len - 2),
-				 server->hello.at + 1);
-		limits = find_kind(&doc, 0, "limits", JSON_OBJECT);
-		if (limits != 0)
-			take_members(&fill, limits, limit_members, ROWS(limit_members), server);
-	}
-	json_doc_free(&doc);
-	server->version = version;
-	server->hello = message->public.ok;
-	return good;
 }
 
 /* References -------------------------------------------------------------------------------------- */

@@ -33,12 +33,19 @@ struct message {
 	size_t size;           /* bytes that it takes */
 	unsigned epoch;        /* number of the connection that brought it */
 	int64_t rtt_us;        /* of a ping */
+
+	/* of the reply to hello; the text of the version goes with the message */
+	struct esbridge_server server;
+	struct esbridge_span version;
 };
 
 static inline struct message *message_of(struct esbridge_message *public)
 {
 	return (struct message *)(void *)public;
 }
+
+/* True where DOC could not be parsed for lack of memory. */
+bool message_no_memory(const struct json_doc *doc);
 
 /* The limits with which lines are parsed. */
 void message_doc_init(struct json_doc *doc);
@@ -54,10 +61,5 @@ struct message *message_new(struct json_doc *doc, const char *line, size_t len, 
  * memory is out.
  */
 struct message *message_of_line(struct buffer *b);
-
-/* What the daemon's answer to hello says. The texts point into MESSAGE and VERSION. */
-enum { VERSION_SIZE = 32 };
-bool message_hello(const struct message *message, struct esbridge_server *server,
-		   char version[VERSION_SIZE]);
 
 #endif

@@ -49,14 +49,14 @@ void request_refuse(struct esbridge *e, const char *format, ...)
 
 void request_text(struct esbridge *e, const char *name, const char *text)
 {
-	size_t len = strlen(text);
-
-	if (!utf8_check(text, len)) {
+	if (text == NULL) {
+		request_refuse(e, "%s is missing", name);
+	} else if (!utf8_check(text, strlen(text))) {
 		request_refuse(e, "%s is not valid UTF-8", name);
-		return;
+	} else {
+		json_key(&e->line, name);
+		json_text(&e->line, text);
 	}
-	json_key(&e->line, name);
-	json_quoted(&e->line, text, len);
 }
 
 void request_int(struct esbridge *e, const char *name, int64_t value)
@@ -672,13 +672,15 @@ static void add_members(struct esbridge *e, const char *json)
 	bool breaks;
 
 	json_doc_init(&doc, DEPTH_MOST, 1, TOKENS_MOST);
-	if (!json_parse(&doc, json, strlen(json)))
+	if (!json_parse(&doc, json, strlen(json)) && message_no_memory(&doc))
+		e->line.failed = true;
+	else if (doc.error != NULL)
 		request_refuse(e, "members are no JSON: %s at byte %zu", doc.error, doc.error_at);
 	else if (doc.tokens[0].kind != JSON_OBJECT)
 		request_refuse(e, "members are no JSON object");
 	else
 		refuse_names(e, &doc);
-	if (!e->refused && doc.count > 1) {
+	if (!e->refused && !e->line.failed && doc.count > 1) {
 		const char *at = json + doc.tokens[0].at;
 
 		json_check(at, doc.tokens[0].len, DEPTH_MOST, &breaks);
@@ -694,14 +696,16 @@ int64_t esbridge_start(struct esbridge *e, const char *op, const char *members,
 	request_begin(e, op, request);
 	if (members != NULL)
 		add_members(e, members);
-	return request_start(e, &(struct request_plan){ .reply = true,
-							.changes = strcmp(op, "execute") == 0,
-							.timeout_ms = request_timeout(request) });
+	return request_start(
+		e, &(struct request_plan){ .reply = true,
+					   .changes = op != NULL && strcmp(op, "execute") == 0,
+					   .timeout_ms = request_timeout(request) });
 }
 
 bool request_changes(const char *message)
 {
-	return strncmp(message, "Read", 4) != 0 && strncmp(message, "FilteredRead", 12) != 0;
+	return message != NULL && strncmp(message, "Read", 4) != 0 &&
+	       strncmp(message, "FilteredRead", 12) != 0;
 }
 
 int64_t esbridge_start_execute(struct esbridge *e, const char *message, const char *body,

@@ -251,6 +251,8 @@ void subscription_push(struct esbridge *e, struct message *message)
 		dispatch_put(e, &message->item);
 		return;
 	}
+	/* What was not told yet for lack of memory comes first. */
+	pay(e, sub);
 	if (sub->state == SUB_LEAVING || sub->state == SUB_LOST ||
 	    !listen(e, sub, &message->public)) {
 		esbridge_message_free(&message->public);
@@ -606,7 +608,7 @@ const char *esbridge_subscribe(struct esbridge *e, const struct esbridge_subscri
 {
 	int64_t id = -1;
 	const struct subscription *sub = start(e, subscribe, request, &id);
-	struct esbridge_message *reply = request_call(e, id);
+	struct esbridge_message *reply = sub == NULL ? NULL : request_call(e, id);
 
 	if (reply == NULL)
 		return NULL;

@@ -6,13 +6,19 @@
 
 #include "esbridge.h"
 
+/* Where a value could not be allocated, jansson mostly says nothing at all. */
+static bool is_memory(enum json_error_code code)
+{
+	return code == json_error_out_of_memory || code == json_error_unknown;
+}
+
 json_t *esbridge_span_json(struct esbridge_span span)
 {
 	json_error_t error;
 	json_t *value = json_loadb(span.at, span.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 
 	if (value == NULL)
-		errno = json_error_code(&error) == json_error_out_of_memory ? ENOMEM : EINVAL;
+		errno = is_memory(json_error_code(&error)) ? ENOMEM : EINVAL;
 	return value;
 }
 

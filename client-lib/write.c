@@ -58,10 +58,6 @@ static void add_event(struct esbridge *e, const struct esbridge_new_event *event
 						: event->content_type > 0;
 
 	buffer_add_byte(&e->line, '{');
-	if (event->type == NULL) {
-		request_refuse(e, "an event has no type");
-		return;
-	}
 	request_text(e, "event_type", event->type);
 	if (event->id != NULL)
 		request_text(e, "event_id", event->id);
