@@ -348,10 +348,7 @@ static void find_log_again(struct catchup *c)
 	}
 }
 
-/*
- * Goes on where the store says. Of one stream that may be behind the end, where events are hidden
- * that are still to be written ($tb), and before it again, when they no longer are.
- */
+/* Goes on where the store says; of one stream that may be before what was hidden for a time. */
 static void go_to_next_page(struct catchup *c)
 {
 	if (of_one_stream(c) && place_compare(c->page_next, c->least) < 0)
@@ -537,6 +534,12 @@ static void take_page(struct catchup *c, const struct package *package)
 	c->page_next = facts.next;
 	c->page_last = facts.last;
 	c->page_is_last = facts.is_last;
+	/* Nothing up to the end may be seen, nor what is written next ($tb), unless that changes.
+	 */
+	if (of_one_stream(c) && facts.last < INT64_MAX && facts.next.commit > facts.last + 1) {
+		c->page_next.commit = facts.last + 1;
+		c->page_is_last = true;
+	}
 	if (of_one_stream(c) && c->page_last < c->had.commit) {
 		if (!take_short_page(c))
 			return;

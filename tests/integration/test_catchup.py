@@ -4,7 +4,7 @@ import tempfile
 import threading
 
 from control import Control
-from harness import Client, World, equal, has, main, test, true
+from harness import Client, World, equal, has, main, test, true, until
 
 QUICK = {"store": {"reconnect_delay_min": "20ms", "reconnect_delay_max": "200ms", "username": "admin", "password": "changeit"}}
 
@@ -139,6 +139,25 @@ def _(world):
     equal(sorted(got), [("all", 5), ("all", 6), ("all", 7), ("beyond", 6), ("beyond", 7), ("window", 5), ("window", 6),
                         ("window", 7)], "events")
     client.quiet()
+
+
+@test("$tb beyond the end that goes while the pages are read: what is written then comes")
+def _(_):
+    with tempfile.TemporaryDirectory(prefix="esb-") as folder:
+        path = os.path.join(folder, "control")
+        with World(QUICK, ["--control", path]) as world, World(QUICK, port=world.port) as second, Control(path) as control:
+            client, writer, stream = world.client(), second.client(), world.stream()
+            fill(writer, stream, 5)
+            writer.write("$$" + stream, {"event_type": "$metadata", "data": {"$tb": 40}})
+            control.stall("ReadStreamEventsForward", 2)
+            client.send({"op": "subscribe", "id": 1, "stream": stream, "from": "start", "read_batch": 2})
+            client.reply(1)
+            until(lambda: control.connections()[1] == 1, "the second page is asked for")
+            writer.write("$$" + stream, {"event_type": "$metadata", "data": {}})
+            fill(writer, stream, 3, 5)
+            control.resume()
+            equal(numbers(events(client, 3)), [5, 6, 7], "events")
+            client.push("caught_up")
 
 
 @test("nack retry whose read is answered with rubbish: dropped, and not as if the event were gone")
