@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""The checker of the model test finds what is wrong: a history that keeps every promise, and others that break one each."""
+
+import copy
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+
+import checker  # noqa: E402  (found only now)
+import truth  # noqa: E402
+from harness import equal, main, test, true  # noqa: E402
+
+IDS = {name: "00000000-0000-4000-8000-00000000000%d" % n for n, name in enumerate("abcdef")}
+
+
+def write(number, names, expected="any"):
+    events = [{"event_type": "t", "event_id": IDS[name], "data": {"n": name}} for name in names]
+    return ["send", 1, {"op": "execute", "id": number, "message": "WriteEvents",
+                        "body": {"event_stream_id": "s", "expected_version": expected, "events": events}}]
+
+
+def stored(number, first, last):
+    return ["line", 1, {"id": number, "ok": {"body": {"first_event_number": first, "last_event_number": last,
+                                                      "commit_position": 100 + last, "prepare_position": 100 + last}}}]
+
+
+def ok(conn, number, **members):
+    return ["line", conn, {"id": number, "ok": members}]
+
+
+def failed(conn, number, code, **members):
+    return ["line", conn, {"id": number, "error": dict(members, code=code, message="of 's', sub 'c' 'g'", retry=True)}]
+
+
+def event(conn, sub, name, number, **members):
+    push = {"push": "event", "sub": sub, "event": {"event_stream_id": "s", "event_number": number, "event_id": IDS[name],
+                                                   "event_type": "t", "data": {"n": name}}}
+    return ["line", conn, dict(push, ack_id=IDS[name], **members)]
+
+
+def push(conn, sub, kind, **members):
+    return ["line", conn, dict(members, push=kind, sub=sub)]
+
+
+def ask(conn, number, op, **members):
+    return ["send", conn, dict(members, op=op, id=number)]
+
+
+def ack(conn, number, sub, *names, op="ack", **members):
+    return ask(conn, number, op, sub=sub, events=[IDS[name] for name in names], **members)
+
+
+CREATE = ["send", 1, {"op": "execute", "id": 1, "message": "CreatePersistentSubscription",
+                      "body": {"event_stream_id": "s", "subscription_group_name": "g"}}]
+
+# What is promised, kept: two writes, a catch-up reader with a window, a consumer of a group, one of them interrupted.
+GOOD = [
+    ["bridge", "start"], ["connected"], ["calm"], ["open", 1], ["open", 2],
+    CREATE, ok(1, 1, body={}),
+    write(2, "ab", "no_stream"), stored(2, 0, 1),
+    ask(2, 3, "subscribe", sub="c", stream="s", **{"from": "start", "window": 2}),
+    ok(2, 3, sub="c", mode="catchup", window=2, last_event_number=1),
+    event(2, "c", "a", 0), event(2, "c", "b", 1), push(2, "c", "caught_up", last_event_number=1),
+    ack(2, 4, "c", "a"), ok(2, 4, acked=1),
+    ack(2, 5, "c", "b", op="nack", action="retry"), ok(2, 5, nacked=1), event(2, "c", "b", 1),
+    ack(2, 6, "c", "b"), ok(2, 6, acked=1),
+    ask(1, 7, "subscribe", sub="g", stream="s", group="g", in_flight=1),
+    ok(1, 7, sub="g", mode="persistent", window=1, last_event_number=1),
+    event(1, "g", "a", 0, retry_count=0), ack(1, 8, "g", "a"), ok(1, 8, acked=1),
+    event(1, "g", "b", 1, retry_count=0),
+    ["fault", "close all"], ["lost"],
+    push(1, "g", "interrupted", reason="connection_lost"), push(2, "c", "interrupted", reason="connection_lost"),
+    write(9, "c"), ["connected"], push(1, "g", "resumed"), push(2, "c", "resumed"), ["calm"],
+    stored(9, 2, 2), event(2, "c", "c", 2), ack(2, 10, "c", "c"), ok(2, 10, acked=1),
+    event(1, "g", "b", 1, retry_count=1), ack(1, 11, "g", "b"), ok(1, 11, acked=1),
+    event(1, "g", "c", 2, retry_count=0), ack(1, 12, "g", "c"), ok(1, 12, acked=1),
+    ["drained", [["s", "g"]]],
+    ask(1, 13, "unsubscribe", sub="g"), ok(1, 13, sub="g"), ask(2, 14, "unsubscribe", sub="c"), ok(2, 14, sub="c"),
+    ["close", 1], ["close", 2], ["left", "clients", 1, 1], ["bridge", "term"], ["bridge", "exit 0"],
+]
+STORED = [("s", n, IDS[name], "t", b'{"n":"%s"}' % name.encode(), 100 + n, 100 + n) for n, name in enumerate("abc")]
+
+
+def judge(history, entries=None):
+    return checker.check(history, truth.Log(STORED if entries is None else entries))
+
+
+def after(record):
+    return GOOD.index(record) + 1
+
+
+def with_(record, *more):
+    """GOOD with MORE behind RECORD."""
+    at = after(record)
+    return GOOD[:at] + list(more) + GOOD[at:]
+
+
+def without(*records):
+    return [one for one in GOOD if one not in records]
+
+
+def instead(record, *others):
+    at = GOOD.index(record)
+    return GOOD[:at] + list(others) + GOOD[at + 1:]
+
+
+def finds(history, text, entries=None):
+    found = judge(copy.deepcopy(history), entries)
+    true(any(text in one for one in found), "%r is not found, but %r" % (text, found))
+
+
+@test("a history that keeps the promises is left alone")
+def _():
+    equal(judge(copy.deepcopy(GOOD)), [], "violations")
+
+
+@test("writes: lost, stored twice, stored elsewhere, stored though outcome none, out of order")
+def _():
+    finds(GOOD, "these are not stored there", STORED[:2])
+    finds(GOOD, "is stored {2} times", STORED + [("other", 0, IDS["c"], "t", b"{}", 103, 103)])
+    finds(instead(stored(9, 2, 2), stored(9, 1, 1)), "these are not stored there")
+    finds(instead(stored(9, 2, 2), failed(1, 9, "unavailable", outcome="none")), "has outcome none and is stored")
+    finds(with_(["drained", [["s", "g"]]], write(20, "d"), write(21, "e"), stored(20, 4, 4), stored(21, 3, 3)), "was written after a later one",
+          STORED + [("s", 3, IDS["e"], "t", b"{}", 103, 103), ("s", 4, IDS["d"], "t", b"{}", 104, 104)])
+
+
+@test("writes: a batch in part, a version that was not there, a refusal that is not true")
+def _():
+    finds(with_(ok(1, 1, body={}), ["fault", "x"], write(20, "de"), failed(1, 20, "timeout", outcome="unknown")),
+          "stored in part", [STORED[0], STORED[1], STORED[2], ("s", 3, IDS["d"], "t", b"{}", 103, 103)])
+    finds(instead(write(2, "ab", "no_stream"), write(2, "ab", 7)), "was taken in the state")
+    refused = failed(1, 20, "wrong_expected_version", outcome="none", body={"current_version": 5})
+    finds(with_(stored(2, 0, 1), write(20, "d", 9), refused), "but the stream was")
+    finds(with_(stored(2, 0, 1), write(20, "d", 9), failed(1, 20, "stream_deleted", outcome="none")), "stream_deleted, but")
+    finds(with_(stored(2, 0, 1), write(20, "d", 9), failed(1, 20, "stream_deleted")), "no outcome")
+
+
+@test("requests: no answer, two answers, an answer to nothing, an error without a reason, a wrong outcome")
+def _():
+    finds(without(stored(9, 2, 2)), "no answer to")
+    finds(with_(stored(9, 2, 2), stored(9, 2, 2)), "a second answer")
+    finds(with_(stored(9, 2, 2), ok(1, 99)), "an answer to nothing")
+    finds(instead(stored(2, 0, 1), failed(1, 2, "timeout", outcome="unknown")), "nothing was the matter")
+    finds(instead(stored(9, 2, 2), failed(1, 9, "timeout", outcome="none")), "with outcome none")
+    finds(instead(stored(2, 0, 1), failed(1, 2, "shutting_down", outcome="none")), "nobody told it to end")
+
+
+@test("reads: what was not there yet, what was known and is missing, wrong numbers")
+def _():
+    def page(numbers, last, end):
+        names = "abc"
+        return ["line", 1, {"id": 20, "ok": {"body": {
+            "events": [{"event": event(1, "", names[n], n)[2]["event"]} for n in numbers],
+            "next_event_number": (numbers or [0])[-1] + 1, "last_event_number": last, "is_end_of_stream": end}}}]
+    read = ["send", 1, {"op": "execute", "id": 20, "message": "ReadStreamEvents",
+                        "body": {"event_stream_id": "s", "from_event_number": 0, "max_count": 5}}]
+    equal(judge(with_(stored(2, 0, 1), read, page([0, 1], 1, True))), [], "violations of a good read")
+    finds(with_(stored(2, 0, 1), read, page([0, 1, 2], 2, True)), "right were")
+    finds(with_(stored(2, 0, 1), read, page([0], 0, True)), "right were")
+    finds(with_(stored(2, 0, 1), read, page([1], 1, True)), "right were")
+    finds(with_(stored(2, 0, 1), read, failed(1, 20, "no_stream")), "the stream was")
+
+
+@test("catch-up: a gap, a duplicate, another order, another event, nothing more, an event of the future")
+def _():
+    finds(without(event(2, "c", "c", 2), ack(2, 10, "c", "c"), ok(2, 10, acked=1)), "2 is missing")
+    finds(instead(event(2, "c", "a", 0), event(2, "c", "b", 1)), "0 is missing")
+    finds(with_(ok(2, 10, acked=1), event(2, "c", "c", 2)), "came when")
+    finds(instead(event(2, "c", "c", 2), event(2, "c", "a", 2)), "its id is not")
+    finds(with_(event(2, "c", "a", 0), event(2, "c", "c", 2)), "was not yet written")
+    finds(instead(event(2, "c", "b", 1), event(2, "c", "d", 5)), "it is not in the store")
+
+
+@test("catch-up: caught_up twice, never, too early")
+def _():
+    told = push(2, "c", "caught_up", last_event_number=1)
+    finds(with_(told, told), "caught up 2 times")
+    finds(without(told), "caught up 0 times")
+    finds(with_(ok(2, 3, sub="c", mode="catchup", window=2, last_event_number=1), told), "0 is missing")
+    finds(instead(told, push(2, "c", "caught_up", last_event_number=4)), "caught up at 4")
+
+
+@test("windows: too many outstanding, a nacked event that does not come again, or too late")
+def _():
+    finds(instead(ok(2, 3, sub="c", mode="catchup", window=2, last_event_number=1),
+                  ok(2, 3, sub="c", mode="catchup", window=1, last_event_number=1)), "2 events are outstanding")
+    again = GOOD.index(ok(2, 5, nacked=1)) + 1
+    finds(GOOD[:again] + GOOD[again + 3:], "was nacked")
+    finds(instead(ok(2, 4, acked=1), failed(2, 4, "unknown_event", body={"events": [IDS["a"]]})), "which was outstanding")
+
+
+@test("interruptions: without a loss, twice, never over, a gap that may not be")
+def _():
+    lost = push(2, "c", "interrupted", reason="connection_lost")
+    finds(with_(ok(2, 6, acked=1), lost, push(2, "c", "resumed")), "was not lost so often")
+    finds(with_(lost, lost), "interrupted twice")
+    finds(without(push(2, "c", "resumed")), "while it is interrupted")
+    finds(instead(push(2, "c", "resumed"), push(2, "c", "resumed", gap=True)), "a gap")
+    finds(with_(ok(2, 6, acked=1), push(2, "c", "dropped", reason="not_found")), "dropped: not_found")
+
+
+@test("the end of a subscription: nothing after unsubscribe, nothing after dropped")
+def _():
+    finds(with_(ok(2, 14, sub="c"), event(2, "c", "c", 2)), "is over")
+    finds(with_(["open", 2], event(2, "z", "c", 2)), "nobody made")
+
+
+@test("groups: acked and there again, out twice, too many in flight, a wrong count, never delivered")
+def _():
+    finds(with_(ok(1, 8, acked=1), event(1, "g", "a", 0, retry_count=1)), "0 comes again: acked")
+    other = [ask(2, 20, "subscribe", sub="h", stream="s", group="g", in_flight=5),
+             ok(2, 20, sub="h", mode="persistent", window=5, last_event_number=1), event(2, "h", "c", 2, retry_count=0)]
+    finds(with_(event(1, "g", "c", 2, retry_count=0), *other), "is out already")
+    finds(with_(event(1, "g", "a", 0, retry_count=0), event(1, "g", "b", 1, retry_count=0)), "2 events are in flight")
+    finds(instead(ack(1, 8, "g", "a"), ack(1, 8, "g", "a", op="nack", action="retry"), event(1, "g", "a", 0, retry_count=3)),
+          "has retry_count 3 after 0")
+    finds(without(event(1, "g", "c", 2, retry_count=0), ack(1, 12, "g", "c"), ok(1, 12, acked=1)), "was not dealt with")
+    finds(instead(ok(1, 1, body={}), failed(1, 1, "already_exists", outcome="none")), "but the group was")
+
+
+@test("the daemon: closes a client, ends with another status, leaves something behind, never ends")
+def _():
+    finds(with_(stored(2, 0, 1), ["open", 3], ["end", 3]), "the daemon closed")
+    finds(instead(["bridge", "exit 0"], ["bridge", "exit 1"]), "exit 1")
+    finds(instead(["left", "clients", 1, 1], ["left", "clients", 2, 1]), "left at the end")
+    finds(without(["drained", [["s", "g"]]]), "did not come to its end")
+
+
+if __name__ == "__main__":
+    main(shared=False)
