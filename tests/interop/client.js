@@ -344,6 +344,87 @@ test('a group is served by both: each event goes to one of them', async (node, b
 	await answer;
 });
 
+// What a reader tells of an event, in one text.
+function told(record, commit) {
+	return [record.event_stream_id || record.eventStreamId, record.event_number || Number(record.eventNumber || 0),
+		record.event_id || record.eventId, record.event_type || record.eventType, commit].join(' ');
+}
+
+// Collects what comes until the event with the id LAST.
+async function upTo(last, next) {
+	const got = [];
+	do
+		got.push(await next());
+	while (!got[got.length - 1].includes(last));
+	return got;
+}
+
+function nodeReader(arrivals, last) {
+	return upTo(last, async () => {
+		const e = await arrivals.next('event of node');
+		return told(e.originalEvent, e.originalPosition ? Number(e.originalPosition.commitPosition) : '');
+	});
+}
+
+function bridgeReader(bridge, last, positions) {
+	return upTo(last, async () => {
+		let push;
+		do
+			push = await bridge.pushes.next('push of esbridge');
+		while (push.push === 'caught_up');
+		assert.equal(push.push, 'event', JSON.stringify(push));
+		return told(push.event, positions ? push.position.commit : '');
+	});
+}
+
+function sameOneByOne(mine, theirs, what) {
+	theirs.forEach((text, index) => assert.equal(mine[index], text, what + ', event ' + index));
+	assert.equal(mine.length, theirs.length, what);
+}
+
+// Writers of both kinds, each one write after another; returns the id of the very last event.
+async function writeFromBoth(node, bridge, streams) {
+	const last = uuid();
+	await Promise.all([0, 1, 2].map(async number => {
+		for (let i = 0; i < 40; i += 1) {
+			const s = streams[(i + number) % streams.length];
+			if (number === 0)
+				await bridge.execute('WriteEvents', { event_stream_id: s,
+					events: range(0, 1 + i % 5).map(n => ({ event_type: 'b' + n, data: { n } })) });
+			else
+				await node.appendToStream(s, client.expectedVersion.any, some(1 + i % 5));
+		}
+	}));
+	await bridge.execute('WriteEvents', { event_stream_id: streams[0], events: [{ event_type: 'last', event_id: last }] });
+	return last;
+}
+
+test('catch-up of a stream, of all streams, and live: both see the same, one by one, while both write', async (node, bridge) => {
+	const s = stream();
+	const other = stream();
+	const [one, all, live] = range(0, 3).map(() => new Arrivals());
+	const [ourOne, ourAll, ourLive] = range(0, 3).map(() => new Bridge());
+	await node.appendToStream(s, client.expectedVersion.any, some(60));
+	const subscriptions = [
+		await within(node.subscribeToStream(s, false, (unused, e) => live.push(e)), 'subscribed'),
+		node.subscribeToStreamFrom(s, null, false, (unused, e) => one.push(e), null, null, null, 7),
+		node.subscribeToAllFrom(null, false, (unused, e) => all.push(e), null, null, admin, 11),
+	];
+	await ourLive.ask({ op: 'subscribe', stream: s });
+	await ourOne.ask({ op: 'subscribe', stream: s, from: 'start', read_batch: 7 });
+	await ourAll.ask({ op: 'subscribe', stream: '$all', from: 'start', read_batch: 11, resolve_link_tos: false });
+	const last = await writeFromBoth(node, bridge, [s, other]);
+	const theirs = await Promise.all([one, all, live].map(arrivals => nodeReader(arrivals, last)));
+	const mine = await Promise.all([bridgeReader(ourOne, last), bridgeReader(ourAll, last, true), bridgeReader(ourLive, last)]);
+	sameOneByOne(mine[0], theirs[0].map(text => text.replace(/ [0-9]*$/, ' ')), 'a stream from its start');
+	sameOneByOne(mine[1], theirs[1], 'all streams');
+	sameOneByOne(mine[2], theirs[2].map(text => text.replace(/ [0-9]*$/, ' ')), 'live');
+	assert.equal(mine[0].length, mine[2].length + 60, 'live has what came after the first 60');
+	[ourOne, ourAll, ourLive].forEach(b => b.close());
+	subscriptions[0].close();
+	subscriptions.slice(1).forEach(subscription => subscription.stop());
+});
+
 test('many requests of both at once', async (node, bridge) => {
 	const s = stream();
 	await Promise.all(range(0, 200).map(n => (n % 2 === 0
