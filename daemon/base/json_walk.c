@@ -222,10 +222,10 @@ static const char *odd_character(const struct scan *s, const char *p, unsigned *
 	return p;
 }
 
-/* P is at the opening quote. */
-static inline const char *string(const struct scan *s, const char *at)
+/* A string that has more than plain characters, or does not end; P is at the first other one. */
+static __attribute__((noinline)) const char *odd_string(const struct scan *s, const char *at,
+							const char *p)
 {
-	const char *p = scan_plain(at + 1, s->end);
 	unsigned flags = 0;
 
 	while (p < s->end && *p != '"') {
@@ -237,6 +237,16 @@ static inline const char *string(const struct scan *s, const char *at)
 	if (p == s->end)
 		return fail(s, p, "the text ends within a string");
 	return note(s, at, p + 1, JSON_STRING, flags);
+}
+
+/* P is at the opening quote. */
+static inline const char *string(const struct scan *s, const char *at)
+{
+	const char *p = scan_plain(at + 1, s->end);
+
+	if (p < s->end && *p == '"')
+		return note(s, at, p + 1, JSON_STRING, 0);
+	return odd_string(s, at, p);
 }
 
 /* Numbers and words ----------------------------------------------------------------------------- */

@@ -13,16 +13,14 @@ static bool take_id(const struct wire_field *f, struct guid *id)
 	return true;
 }
 
-static bool record_field(const struct wire_field *f, struct event_record *r)
-{
-	enum wire_type wants = f->number == 2 || f->number == 5 || f->number == 6 ||
-					       f->number == 9 || f->number == 10
-				       ? WIRE_VARINT
-				       : WIRE_BYTES;
+/* The fields of EventRecord that are numbers; all others are bytes. */
+enum { RECORD_NUMBERS = 1 << 2 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 };
 
+static inline bool record_field(const struct wire_field *f, struct event_record *r)
+{
 	if (f->number > 10)
 		return true;
-	if (f->type != wants)
+	if (f->type != ((RECORD_NUMBERS >> f->number & 1) != 0 ? WIRE_VARINT : WIRE_BYTES))
 		return false;
 	switch (f->number) {
 	case 1:

@@ -37,28 +37,35 @@ bool wire_next_any(struct wire *w, struct wire_field *field);
 
 /*
  * Reads the next field. Returns false at the end, and where the bytes are broken (then `broken` is
- * set). Most fields have a tag of one byte, and a value or length of one: these are read in place.
+ * set). Most fields have a tag of one byte, and a value or length of one or two: these are read in
+ * place.
  */
 static inline bool wire_next(struct wire *w, struct wire_field *field)
 {
 	const uint8_t *at = w->at;
-	uint8_t tag, value;
+	size_t left = (size_t)(w->end - at);
+	size_t value;
 
-	if (w->end - at < 2)
+	if (left < 3 || at[0] < 8 || at[0] >= 0x80)
 		return wire_next_any(w, field);
-	tag = at[0];
 	value = at[1];
-	if (tag < 8 || tag >= 0x80 || value >= 0x80)
-		return wire_next_any(w, field);
-	field->number = tag >> 3;
-	field->type = (enum wire_type)(tag & 7);
+	if (value >= 0x80) {
+		if (at[2] >= 0x80)
+			return wire_next_any(w, field);
+		value = (value & 0x7f) | (size_t)at[2] << 7;
+		left--;
+		at++;
+	}
+	field->number = w->at[0] >> 3;
+	field->type = (enum wire_type)(w->at[0] & 7);
 	at += 2;
+	left -= 2;
 	if (field->type == WIRE_VARINT) {
 		field->value = value;
 		w->at = at;
 		return true;
 	}
-	if (field->type != WIRE_BYTES || value > w->end - at)
+	if (field->type != WIRE_BYTES || value > left)
 		return wire_next_any(w, field);
 	field->bytes = (struct span){ at, value };
 	w->at = at + value;
