@@ -8,7 +8,7 @@ later request of the text is replaced by the id that came in its place.
 
 In a manual page each literal display that begins with a request is one connection. A line that begins with a blank
 goes on with the line before it. In README.md the lines of a console block that begin with "$ " go to one shell, and the
-lines of the tour's recording, marked by arrows, to one connection of another daemon.
+lines of the tour's recording, marked by arrows, to one connection before that.
 """
 
 import json
@@ -244,7 +244,7 @@ def run_readme(path, programs, report):
     with open(path, encoding="utf-8") as file:
         steps = commands(file.read())
     os.symlink(os.path.join(os.path.dirname(os.path.abspath(path)), "client-lib"), os.path.join(programs.folder, "client-lib"))
-    env = dict(os.environ, S=programs.socket, PATH=os.environ.get("BUILDDIR", ".") + ":" + os.environ["PATH"])
+    env = dict(os.environ, S=programs.socket, ESBRIDGE_SOCKET=programs.socket, PATH=os.environ.get("BUILDDIR", ".") + ":" + os.environ["PATH"])
     script = "".join(f"{command}\nprintf '\\0'\n" for command, _ in steps)
     done = subprocess.run(["bash", "-c", script], env=env, cwd=programs.folder,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60, check=False)
@@ -267,6 +267,12 @@ def run_tour(path, programs, report):
         request = ids.put_in(request)
         report(request, lambda r=request, t=told: run_exchange(connection, r, t, ids))
     report("nothing more came", connection.close)
+
+
+def run_tour_and_readme(path, programs, report):
+    """One daemon for both, since quickstart --keep leaves its own to those who read on."""
+    run_tour(path, programs, report)
+    run_readme(path, programs, report)
 
 
 # --- TAP ---
@@ -311,7 +317,7 @@ def main():
     report = Report()
     report("compare() refuses what it must", self_check)
     for name, run in (("man/esbridge-protocol.7", run_manual), ("man/esbridge-migration.7", run_manual),
-                      ("README.md", run_readme), ("README.md", run_tour)):
+                      ("README.md", run_tour_and_readme)):
         programs, before = Programs(), report.count
         try:
             if report(f"{name}: the programs start", programs.start):
