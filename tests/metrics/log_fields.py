@@ -18,7 +18,7 @@ def of_page(page):
 def of_source(text):
     """The fields in the formats of a C file: key=%... or key=word, where it is no part of something else."""
     texts = re.findall(r'"((?:[^"\\\n]|\\.)*)"', text)
-    return {name for t in texts for name in re.findall(r"(?:^| )([a-z_]+)=(?:%|[a-z_]+(?: |$))", t)}
+    return {name for t in texts for name in re.findall(r"(?:^| )([a-z_]+)=(?:%|[a-z_]+(?= |$))", t)}
 
 
 def read(path):
