@@ -454,14 +454,10 @@ bool checkpoint_begin(struct checkpoint *c)
 	return false;
 }
 
-/* Notes that all up to PLACE is done. False where that is nothing new. */
-static bool advance(struct checkpoint *c, struct place place)
+static void set_mark(struct checkpoint *c, struct place place)
 {
-	if (c->mark.set && place_compare(place, c->mark.place) <= 0)
-		return false;
 	c->mark = (struct checkpoint_mark){ true, place };
 	set_dirty(c, true);
-	return true;
 }
 
 void checkpoint_move(struct checkpoint *c, struct place place, uint32_t acks)
@@ -469,17 +465,19 @@ void checkpoint_move(struct checkpoint *c, struct place place, uint32_t acks)
 	struct checkpoints *k = c->keeper;
 
 	k->acks += acks;
-	if (!advance(c, place))
+	if (c->mark.set && place_compare(place, c->mark.place) <= 0)
 		return;
+	set_mark(c, place);
 	if ((k->acks >= k->settings.acks || k->settings.delay == 0) && !k->failing)
 		loop_put_off(k->loop, &k->now);
 	else if (!deadline_is_set(&k->due))
 		loop_set_deadline(k->loop, &k->due, k->settings.delay);
 }
 
-bool checkpoint_move_now(struct checkpoint *c, struct place place)
+bool checkpoint_set(struct checkpoint *c, struct place place)
 {
-	return !advance(c, place) || flush(c->keeper, true);
+	set_mark(c, place);
+	return flush(c->keeper, true);
 }
 
 bool checkpoint_release(struct checkpoint *c)
@@ -541,8 +539,7 @@ bool checkpoints_put(struct checkpoints *k, const char *name, bool of_all, struc
 		return false;
 	}
 	c->of_all = of_all;
-	c->mark = (struct checkpoint_mark){ true, position };
-	set_dirty(c, true);
+	set_mark(c, position);
 	if (flush(k, true))
 		return true;
 	refuse_fault(k, refusal);

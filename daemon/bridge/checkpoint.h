@@ -75,8 +75,9 @@ bool checkpoint_begin(struct checkpoint *c);
 /* All up to PLACE is acknowledged, by ACKS more acks. Is stored in time. */
 void checkpoint_move(struct checkpoint *c, struct place place, uint32_t acks);
 
-/* The same, stored before it returns, also for a power failure. False where it cannot be. */
-bool checkpoint_move_now(struct checkpoint *c, struct place place);
+/* The same, forward or back, stored before it returns, also for a power failure. False where it
+ * cannot be. */
+bool checkpoint_set(struct checkpoint *c, struct place place);
 
 /*
  * Stores where C stands and gives it up. False where it could not be stored: then it is tried again

@@ -102,6 +102,8 @@ void outstanding_add(struct outstanding *o, const struct guid *id, struct place 
 
 void outstanding_begin(struct outstanding *o, struct place place)
 {
+	for (struct link *l = list_first(&o->order); l != NULL; l = list_next(&o->order, l))
+		CONTAINER(l, struct delivery, link)->before = place;
 	o->last = place;
 }
 

@@ -46,7 +46,10 @@ struct delivery *outstanding_move(struct outstanding *o, const struct guid *id, 
 void outstanding_add(struct outstanding *o, const struct guid *id, struct place place,
 		     uint64_t now_us);
 
-/* Counts all up to PLACE as delivered and acknowledged, before anything is delivered. */
+/*
+ * What is delivered from now on comes after PLACE, up to which all is done. What is outstanding, of
+ * places that may be higher, counts as before all that, and holds it back until it is acknowledged.
+ */
 void outstanding_begin(struct outstanding *o, struct place place);
 
 /*

@@ -3,6 +3,12 @@
 #include "base/log.h"
 #include "bridge/reader_parts.h"
 
+static void drop(struct reader *r)
+{
+	reader_drop(r, ERROR_FAIL, "checkpoint_failed",
+		    checkpoints_fault(r->session->bridge->checkpoints));
+}
+
 static void on_failed(void *arg)
 {
 	struct reader *r = arg;
@@ -10,8 +16,7 @@ static void on_failed(void *arg)
 	if (r->is_leaving)
 		reader_left(r);
 	else
-		reader_drop(r, ERROR_FAIL, "checkpoint_failed",
-			    checkpoints_fault(r->session->bridge->checkpoints));
+		drop(r);
 }
 
 bool reader_checkpoint_hold(struct reader *r, const struct subscribe_arguments *a,
@@ -69,8 +74,7 @@ bool reader_checkpoint_begun(struct reader *r, int64_t last)
 	if (r->checkpoint == NULL)
 		return true;
 	if (!checkpoint_begin(r->checkpoint)) {
-		reader_drop(r, ERROR_FAIL, "checkpoint_failed",
-			    checkpoints_fault(r->session->bridge->checkpoints));
+		drop(r);
 		return false;
 	}
 	if (r->stream[0] != '\0')
@@ -89,11 +93,24 @@ bool reader_checkpoint_caught_up(struct reader *r, struct place end)
 	if (!r->catchup.from_end || checkpoint_mark(r->checkpoint)->set)
 		return true;
 	outstanding_begin(&r->outstanding, end);
-	if (checkpoint_move_now(r->checkpoint, end))
+	if (checkpoint_set(r->checkpoint, end))
 		return true;
-	reader_drop(r, ERROR_FAIL, "checkpoint_failed",
-		    checkpoints_fault(r->session->bridge->checkpoints));
+	drop(r);
 	return false;
+}
+
+void reader_checkpoint_data_lost(struct reader *r)
+{
+	struct place end = r->catchup.last;
+
+	/* Nothing is to be done where the reader had not come as far as the store ends now. */
+	if (r->checkpoint == NULL || place_compare(end, r->outstanding.last) >= 0)
+		return;
+	outstanding_begin(&r->outstanding, end);
+	/* Where it fails it is tried again, as with any ack. */
+	if (checkpoint_mark(r->checkpoint)->set &&
+	    place_compare(end, checkpoint_mark(r->checkpoint)->place) < 0)
+		checkpoint_set(r->checkpoint, end);
 }
 
 static void add_name(const struct reader *r, struct buffer *out)

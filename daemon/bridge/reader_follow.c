@@ -154,7 +154,11 @@ static void on_lost(struct catchup *c, const char *reason)
 
 static void on_resumed(struct catchup *c, bool gap)
 {
-	reader_push_resumed(reader_of(c), gap);
+	struct reader *r = reader_of(c);
+
+	if (gap)
+		reader_checkpoint_data_lost(r);
+	reader_push_resumed(r, gap);
 }
 
 static const struct refusal refusals[] = {

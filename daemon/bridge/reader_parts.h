@@ -125,6 +125,9 @@ void reader_checkpoint_move(struct reader *r, uint32_t acks);
 bool reader_checkpoint_begun(struct reader *r, int64_t last);
 bool reader_checkpoint_caught_up(struct reader *r, struct place end);
 
+/* The store has lost events, and R goes on from where it ends now: so does the checkpoint. */
+void reader_checkpoint_data_lost(struct reader *r);
+
 /* Adds what concerns the checkpoint to the answer of `subscribe`, to `caught_up`, to `status`. */
 void reader_checkpoint_tell(const struct reader *r, struct buffer *out);
 void reader_checkpoint_tell_end(const struct reader *r, struct buffer *out);

@@ -238,6 +238,10 @@ def _():
         client.close()
         until(lambda: world.checkpoints()["held"] == 0, "given up")
 
+    def leave_at_once(world, client):
+        client.send({"op": "ack", "sub": "s", "events": [world.third]})
+        leave_going(world, client)
+
     def leave_being_told(world, client):
         world.bridge.process.terminate()
         equal([line["reason"] for line in client.rest() if line.get("push") == "dropped"], ["shutting_down"], "dropped")
@@ -245,11 +249,12 @@ def _():
     with Kept(NEVER) as world:
         stream, done = world.stream(), -1
         fill(world.client(), stream, 20)
-        for leave in (leave_unsubscribing, leave_half_closing, leave_going, leave_being_told):
+        for leave in (leave_unsubscribing, leave_half_closing, leave_going, leave_at_once, leave_being_told):
             client, _, got = begun(world, stream, 3)
             equal(numbers(got), [done + 1, done + 2, done + 3], leave.__name__)
             ack(client, "s", *got[:2])
-            done += 2
+            world.third = got[2]["ack_id"]
+            done += 3 if leave is leave_at_once else 2
             leave(world, client)
             if leave is leave_being_told:
                 world.bridge.wait_exit()
@@ -507,6 +512,35 @@ def _():
         client.quiet()
         fill(client, stream, 1, 10)
         equal(numbers(events(client, 1)), [10], "what comes after the position")
+
+
+@test("the store loses its data under a subscription: the checkpoint goes back with it, and nothing new is left out later")
+def _():
+    with Kept() as world:
+        stream = world.stream()
+        fill(world.client(), stream, 10)
+        client, _, got = begun(world, stream, 10)
+        client.push("caught_up")
+        ack(client, "s", *got[:8])
+        equal(position(client), 7, "before")
+        world.store.terminate()
+        client.push("interrupted")
+        world.store.start()
+        equal(client.push("resumed").get("gap"), True, "gap")
+        equal(position(client), -1, "set back")
+        world.connected()
+        fill(client, stream, 4)
+        new = events(client, 4)
+        equal(numbers(new), [0, 1, 2, 3], "the new ones")
+        ack(client, "s", *new[:2])
+        equal(position(client), -1, "old ones are open")
+        ack(client, "s", *got[8:])
+        equal(position(client), 1, "all is done to there")
+        world.kill()
+        world.again()
+        _, answer, again = begun(world, stream, 2)
+        true(answer["resumed_after"] == 1 and "beyond_end" not in answer, "resumed: %r" % answer)
+        equal(numbers(again), [2, 3], "what was open")
 
 
 # The file -----------------------------------------------------------------------------------------------------

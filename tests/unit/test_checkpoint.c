@@ -222,12 +222,17 @@ START_TEST(is_stored_by_time)
 }
 END_TEST
 
-START_TEST(is_stored_at_the_end_although_nobody_holds_it)
+START_TEST(is_set_at_once_and_back_too)
 {
 	struct checkpoint *c = hold("c", "s");
 
-	ck_assert(checkpoint_move_now(c, (struct place){ -1, 0 }));
+	ck_assert(checkpoint_set(c, (struct place){ -1, 0 }));
 	stands_at(checkpoint_stored(c), -1);
+	move(c, 8, 1);
+	ck_assert(checkpoint_set(c, (struct place){ 2, 0 }));
+	stands_at(checkpoint_stored(c), 2);
+	move(c, 1, 1);
+	stands_at(checkpoint_mark(c), 2);
 	ck_assert(checkpoint_release(c));
 }
 END_TEST
@@ -351,7 +356,7 @@ Suite *checkpoint_suite(void)
 	tcase_add_test(all, what_never_began_leaves_nothing);
 	tcase_add_test(all, is_stored_by_number_of_acks);
 	tcase_add_test(all, is_stored_by_time);
-	tcase_add_test(all, is_stored_at_the_end_although_nobody_holds_it);
+	tcase_add_test(all, is_set_at_once_and_back_too);
 	tcase_add_test(all, a_full_disk_is_borne_for_a_time_and_then_told);
 	tcase_add_test(all, a_full_disk_refuses_what_begins);
 	tcase_add_test(all, by_hand);

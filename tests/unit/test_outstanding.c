@@ -76,6 +76,28 @@ START_TEST(what_was_done_before_stays_so)
 }
 END_TEST
 
+/* The store has lost its data: numbers come again, and the old deliveries hold them back. */
+START_TEST(begins_again_at_a_lower_place)
+{
+	struct outstanding o;
+
+	outstanding_init(&o);
+	outstanding_begin(&o, (struct place){ 6, 0 });
+	deliver(&o, 7);
+	deliver(&o, 8);
+	acknowledge(&o, 7);
+	is_done(&o, 7);
+	outstanding_begin(&o, (struct place){ 2, 0 });
+	is_done(&o, 2);
+	deliver(&o, 3);
+	acknowledge(&o, 3);
+	is_done(&o, 2);
+	acknowledge(&o, 8);
+	is_done(&o, 3);
+	outstanding_free(&o);
+}
+END_TEST
+
 /* Two events with one id: the older one is acknowledged first. */
 START_TEST(twins_count_one_by_one)
 {
@@ -161,6 +183,7 @@ Suite *outstanding_suite(void)
 
 	tcase_add_test(all, nothing_is_done_before_the_first_ack);
 	tcase_add_test(all, what_was_done_before_stays_so);
+	tcase_add_test(all, begins_again_at_a_lower_place);
 	tcase_add_test(all, twins_count_one_by_one);
 	tcase_add_loop_test(all, agrees_with_a_model_in_any_order, 0, 20);
 	suite_add_tcase(suite, all);
