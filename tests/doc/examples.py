@@ -243,8 +243,10 @@ def commands(text):
 def run_readme(path, programs, report):
     with open(path, encoding="utf-8") as file:
         steps = commands(file.read())
-    os.symlink(os.path.join(os.path.dirname(os.path.abspath(path)), "client-lib"), os.path.join(programs.folder, "client-lib"))
-    env = dict(os.environ, S=programs.socket, ESBRIDGE_SOCKET=programs.socket, PATH=os.environ.get("BUILDDIR", ".") + ":" + os.environ["PATH"])
+    top = os.path.dirname(os.path.abspath(path))
+    os.symlink(os.path.join(top, "client-lib"), os.path.join(programs.folder, "client-lib"))
+    env = dict(os.environ, S=programs.socket, ESBRIDGE_SOCKET=programs.socket,
+               PATH=os.environ.get("BUILDDIR", ".") + ":" + os.environ["PATH"])
     script = "".join(f"{command}\nprintf '\\0'\n" for command, _ in steps)
     done = subprocess.run(["bash", "-c", script], env=env, cwd=programs.folder,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60, check=False)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """No example in the manual pages is left untried.
 
-Those of esbridge-protocol(7), esbridge-migration(7) and esbridge(1) are run by examples.py and command.py, those of section 3 are
-compiled by the tests of the library. Here are all others: files of settings go through esbridged --check, and commands are run in a
-folder of their own, with its paths and a free port in the place of those in the text. Commands for root are not run; the files
-and units that they name must be those of the package.
+Those of esbridge-protocol(7), esbridge-migration(7) and esbridge(1) are run by examples.py and command.py, those of
+section 3 are compiled by the tests of the library. Here are all others: files of settings go through esbridged --check,
+and commands are run in a folder of their own, with its paths and a free port in the place of those in the text. Commands
+for root are not run; the files and units that they name must be those of the package.
 """
 
 import glob
@@ -45,8 +45,9 @@ def run_elsewhere(name, text):
 def check_settings(text, programs):
     with open(os.path.join(programs.folder, "password"), "w", encoding="ascii") as file:
         file.write("secret\n")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=ca",
-                    "-keyout", "ca.key", "-out", "ca.pem"], cwd=programs.folder, capture_output=True, timeout=30, check=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem"],
+                   cwd=programs.folder, capture_output=True, timeout=30, check=True)
     with tempfile.NamedTemporaryFile("w", suffix=".conf", dir=programs.folder) as file:
         file.write(text.replace("/etc/esbridge/", programs.folder + "/") + "\n")
         file.flush()
@@ -80,8 +81,8 @@ def run_command(text, programs):
     wanted = next((PRINT[start] for start in sorted(PRINT, key=len, reverse=True) if text.startswith(start)), None)
     if wanted is None:
         raise Wrong("this test does not know what it prints: " + text)
-    real = {"/run/esbridge/esbridge.sock": programs.socket, "/tmp/es.sock": programs.socket, "/tmp/": programs.folder + "/",
-            "127.0.0.1:1113": programs.server}
+    real = {"/run/esbridge/esbridge.sock": programs.socket, "/tmp/es.sock": programs.socket,
+            "/tmp/": programs.folder + "/", "127.0.0.1:1113": programs.server}
     text = re.sub("|".join(map(re.escape, real)), lambda told: real[told.group()], text)
     serves = re.match(r"esbridge\S+[^\n&]*$", text)
     if "esbridge-memstore" in text and "--port" not in text:
@@ -125,8 +126,8 @@ def main():
     finally:
         programs.stop()
     report("there were examples", lambda: None if tried > 5 else fail("too few"))
-    for wrong in ("[store]\nservr = a:1", "# systemctl enable esbridge-d", "2026-11-23T20:11:12.123Z info nothing that is said a=1",
-                  "$ esbridge-memstore --help"):
+    for wrong in ("[store]\nservr = a:1", "# systemctl enable esbridge-d", "$ esbridge-memstore --help",
+                  "2026-11-23T20:11:12.123Z info nothing that is said a=1"):
         report(f"refused: {wrong.splitlines()[0]}", lambda w=wrong: refused(w))
     print(f"1..{report.count}")
     return 0 if report.good else 1

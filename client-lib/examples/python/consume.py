@@ -3,8 +3,8 @@
 
     consume.py STREAM GROUP
 
-After a restart of this program, the daemon or the store, what was not acknowledged comes again: handle() may see an event
-twice. Where that matters, see worker.py."""
+After a restart of this program, the daemon or the store, what was not acknowledged comes again: handle() may see an
+event twice. Where that matters, see worker.py."""
 
 import json
 import os

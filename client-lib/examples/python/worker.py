@@ -3,9 +3,9 @@
 
     worker.py STREAM DATABASE
 
-How far it has come in the stream is kept in its database, and changes in the same transaction as what the events do there.
-So each event takes effect exactly once, whatever is killed and when: this program, the daemon or the store. It needs no care
-to be stopped. worker.service, beside it, runs it under systemd."""
+How far it has come in the stream is kept in its database, and changes in the same transaction as what the events do
+there. So each event takes effect exactly once, whatever is killed and when: this program, the daemon or the store. It
+needs no care to be stopped. worker.service, beside it, runs it under systemd."""
 
 import json
 import os

@@ -5,8 +5,8 @@
 #
 #     consume.rb STREAM GROUP
 #
-# After a restart of this program, the daemon or the store, what was not acknowledged comes again: handle may see an event
-# twice.
+# After a restart of this program, the daemon or the store, what was not acknowledged comes again: handle may see an
+# event twice.
 require 'json'
 require 'socket'
 
