@@ -72,6 +72,14 @@ def running(*examples):
             example.kill()
 
 
+def reaches(count, wanted, what):
+    """Waits until COUNT() is at least WANTED, as long as it grows: on a busy machine programs are slow."""
+    seen = count()
+    while seen < wanted:
+        harness.until(lambda: count() > seen, "%s: %d of %d" % (what, seen, wanted))
+        seen = count()
+
+
 def restart(bridge):
     """kill -9 of the daemon, and a new one."""
     bridge.kill()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""worker.py: whatever is killed and when, each event takes effect exactly once. Its unit file is one that systemd takes."""
+"""worker.py: whatever is killed and when, each event takes effect exactly once. Systemd takes its unit file."""
 
 import contextlib
 import os
