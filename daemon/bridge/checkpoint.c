@@ -217,6 +217,18 @@ static bool flush(struct checkpoints *k, bool durable)
 	return false;
 }
 
+/* C is not to be stored after all. */
+static void withdraw(struct checkpoint *c)
+{
+	struct checkpoints *k = c->keeper;
+
+	set_dirty(c, false);
+	if (!list_empty(&k->dirty))
+		return;
+	loop_clear_deadline(k->loop, &k->due);
+	loop_clear_deadline(k->loop, &k->patience);
+}
+
 static void on_due(void *arg)
 {
 	struct checkpoints *k = arg;
@@ -450,7 +462,7 @@ bool checkpoint_begin(struct checkpoint *c)
 	set_dirty(c, true);
 	if (flush(c->keeper, true))
 		return true;
-	set_dirty(c, false);
+	withdraw(c);
 	return false;
 }
 
@@ -468,7 +480,9 @@ void checkpoint_move(struct checkpoint *c, struct place place, uint32_t acks)
 	if (c->mark.set && place_compare(place, c->mark.place) <= 0)
 		return;
 	set_mark(c, place);
-	if ((k->acks >= k->settings.acks || k->settings.delay == 0) && !k->failing)
+	/* While the file cannot be written, patience is what is set. */
+	if ((k->acks >= k->settings.acks || k->settings.delay == 0) &&
+	    !deadline_is_set(&k->patience))
 		loop_put_off(k->loop, &k->now);
 	else if (!deadline_is_set(&k->due))
 		loop_set_deadline(k->loop, &k->due, k->settings.delay);
@@ -543,6 +557,7 @@ bool checkpoints_put(struct checkpoints *k, const char *name, bool of_all, struc
 	if (flush(k, true))
 		return true;
 	refuse_fault(k, refusal);
+	withdraw(c);
 	forget(c);
 	return false;
 }

@@ -12,6 +12,8 @@
 static const struct checkpoint_settings quick = { .delay = 1, .acks = 10, .timeout = 20 };
 static const struct checkpoint_settings late = { .delay = 60000, .acks = 10, .timeout = 60000 };
 
+static const struct checkpoint_settings brief = { .delay = 60000, .acks = 10, .timeout = 1 };
+
 static char directory[] = "/tmp/esbridge-unit-XXXXXX";
 static struct loop *loop;
 static struct checkpoints *keeper;
@@ -317,6 +319,33 @@ START_TEST(a_full_disk_refuses_what_begins)
 }
 END_TEST
 
+/* What could not begin has no bearing on those that are held. */
+START_TEST(a_full_disk_for_one_alone_is_forgotten)
+{
+	struct checkpoint_refusal refusal;
+	struct checkpoint *held = hold("held", "s"), *c;
+	uint64_t end = loop_clock_us() + 50000;
+	struct limit l;
+
+	checkpoints_set(keeper, &brief);
+	c = try_to_hold("c", "s", "", &refusal);
+	ck_assert_ptr_nonnull(c);
+	limit_files(&l, 1);
+	ck_assert(!checkpoint_begin(c));
+	unlimit_files(&l);
+	ck_assert(checkpoint_release(c));
+	move(held, 1, 1);
+	while (loop_clock_us() < end)
+		turn();
+	ck_assert_int_eq(times_failed, 0);
+	ck_assert(!checkpoint_stored(held)->set);
+	move(held, 2, 9);
+	turn();
+	stands_at(checkpoint_stored(held), 2);
+	ck_assert(checkpoint_release(held));
+}
+END_TEST
+
 START_TEST(by_hand)
 {
 	struct checkpoint_refusal refusal;
@@ -359,6 +388,7 @@ Suite *checkpoint_suite(void)
 	tcase_add_test(all, is_set_at_once_and_back_too);
 	tcase_add_test(all, a_full_disk_is_borne_for_a_time_and_then_told);
 	tcase_add_test(all, a_full_disk_refuses_what_begins);
+	tcase_add_test(all, a_full_disk_for_one_alone_is_forgotten);
 	tcase_add_test(all, by_hand);
 	suite_add_tcase(suite, all);
 	return suite;
