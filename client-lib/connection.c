@@ -39,13 +39,17 @@ static int spread(struct esbridge *e, int ms)
 
 void connection_close(struct esbridge *e)
 {
-	if (e->fd >= 0)
-		close(e->fd);
+	int fd = e->fd;
+
 	e->fd = -1;
 	e->greeted = false;
 	e->write_broken = false;
 	e->lines_wait = false;
 	reader_reset(&e->reader);
+	/* An event loop forgets the descriptor while it is still that file. */
+	dispatch_watch(e);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void note_why(struct esbridge *e, int error, const char *format, va_list list)
