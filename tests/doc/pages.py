@@ -4,7 +4,8 @@
 Those of esbridge-protocol(7), esbridge-migration(7) and esbridge(1) are run by examples.py and command.py, those of
 section 3 are compiled by the tests of the library. Here are all others: files of settings go through esbridged --check,
 and commands are run in a folder of their own, with its paths and a free port in the place of those in the text. Commands
-for root are not run; the files and units that they name must be those of the package.
+for root are not run; the files and units that they name must be those of the package. And what the Markdown texts link to
+and name is there.
 """
 
 import glob
@@ -112,6 +113,15 @@ def try_out(text, programs):
         run_command(text, programs)
 
 
+def check_links(text):
+    """What a Markdown text links to or names in the tree is there."""
+    named = re.findall(r"\]\(([^)#:]+)\)", text)
+    named += re.findall(r"`((?:tests|daemon|client-lib|man|proto|conf)/[\w./-]+)`", text)
+    missing = [path for path in named if not os.path.exists(os.path.join(ROOT, path))]
+    if missing or not named:
+        raise Wrong(f"not there: {missing}")
+
+
 def main():
     report, tried, programs = Report(), 0, Programs()
     report("the programs start", programs.start)
@@ -125,10 +135,14 @@ def main():
                         report(f"{name}: {text.splitlines()[0]}", lambda t=text: try_out(t, programs))
     finally:
         programs.stop()
+    for name in ("README.md", "CONTRIBUTING.md"):
+        with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+            report(f"{name}: what it names is there", lambda t=file.read(): check_links(t))
     report("there were examples", lambda: None if tried > 5 else fail("too few"))
     for wrong in ("[store]\nservr = a:1", "# systemctl enable esbridge-d", "$ esbridge-memstore --help",
                   "2026-11-23T20:11:12.123Z info nothing that is said a=1"):
-        report(f"refused: {wrong.splitlines()[0]}", lambda w=wrong: refused(w))
+        report(f"refused: {wrong.splitlines()[0]}", lambda w=wrong: refused(w, try_out))
+    report("refused: a link to nothing", lambda: refused("[x](nothing.md)", lambda text, _: check_links(text)))
     print(f"1..{report.count}")
     return 0 if report.good else 1
 
@@ -137,12 +151,12 @@ def fail(why):
     raise Wrong(why)
 
 
-def refused(text):
-    """Raises Wrong where a wrong example is not noticed."""
+def refused(text, check):
+    """Raises Wrong where CHECK does not notice what is wrong."""
     programs = Programs()
     programs.start()
     try:
-        try_out(text, programs)
+        check(text, programs)
     except Wrong:
         return
     finally:
