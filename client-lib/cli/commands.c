@@ -10,6 +10,7 @@ const struct command *const commands[] = {
 	&command_write,
 	&command_read,
 	&command_tail,
+	&command_consume,
 	&command_group_create,
 	&command_group_update,
 	&command_group_delete,

@@ -12,6 +12,7 @@ extern const struct command command_checkpoint_get;
 extern const struct command command_checkpoint_list;
 extern const struct command command_checkpoint_set;
 extern const struct command command_complete;
+extern const struct command command_consume;
 extern const struct command command_delete;
 extern const struct command command_exec;
 extern const struct command command_group_create;

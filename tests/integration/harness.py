@@ -400,6 +400,14 @@ class Store(Program):
         return wire.Direct(self.port)
 
 
+def target_of(link):
+    """Where a symbolic link leads, "" where it has gone meanwhile."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
+
+
 class Bridge(Program):
     """esbridged with a configuration of its own."""
 
@@ -449,11 +457,13 @@ class Bridge(Program):
             self.notifications.append(self.notify.recv(4096).decode())
 
     def descriptors(self):
-        """Its open descriptors while one client is connected; 0 while there are more."""
+        """Its open descriptors while one client is connected; 0 while there are more. The file of checkpoints, which stays
+        open once it is used, does not count."""
         with self.client() as client:
             if client.ok("status")["client_count"] != 1:
                 return 0
-            return len(os.listdir("/proc/%d/fd" % self.process.pid))
+            folder = "/proc/%d/fd" % self.process.pid
+            return sum("checkpoints.sqlite" not in target_of(os.path.join(folder, fd)) for fd in os.listdir(folder))
 
     def client(self, **options):
         return Client(self.socket, **options)
@@ -608,7 +618,8 @@ class World:
             self.port = self.proxy.port
         self.bridge = Bridge(self.folder, merged(
             {"socket": {"path": os.path.join(self.folder, "socket")},
-             "store": {"server": "127.0.0.1:%d" % self.port}}, self.settings))
+             "store": {"server": "127.0.0.1:%d" % self.port},
+             "daemon": {"state_dir": self.folder}}, self.settings))
         self.bridge.start()
         if self.store:
             self.connected()

@@ -51,15 +51,6 @@ class Kept(World):
         self.connected()
         self.baseline = until(self.bridge.descriptors, "one client alone")
 
-    def settle(self):
-        """The file of checkpoints and its WAL, once they are open, stay so."""
-        folder, baseline = "/proc/%d/fd" % self.bridge.process.pid, self.baseline
-        for descriptor in os.listdir(folder):
-            with contextlib.suppress(FileNotFoundError):   # a client's that is just closed
-                self.baseline += "/checkpoints.sqlite" in os.readlink(os.path.join(folder, descriptor))
-        super().settle()
-        self.baseline = baseline
-
     def reload(self, **daemon):
         self.bridge.settings = merged(self.bridge.settings, {"daemon": daemon})
         self.bridge.write_config()
