@@ -220,7 +220,9 @@ static bool named(const struct json_doc *doc, uint32_t i, const char *name, size
 {
 	const struct json_token *t = &doc->tokens[i];
 
-	return t->len == len + 2 && memcmp(doc->text + t->at + 1, name, len) == 0;
+	const char *at = doc->text + t->at + 1;
+
+	return t->len == len + 2 && *at == *name && memcmp(at, name, len) == 0;
 }
 
 /*
@@ -287,47 +289,80 @@ static const struct esbridge_event *take_event(struct fill *f, uint32_t object)
 	return &event->public;
 }
 
-/* OBJECT has the members event, link and position: a push, or what a read gives. */
-static void take_record(struct fill *f, uint32_t object)
+/* The members of an object that lead on, each as its token or 0. */
+struct parts {
+	uint32_t push, ok, error, id;
+	uint32_t event, link, position;
+};
+
+/* Finds them in OBJECT with one look at each member. */
+static struct parts find_parts(const struct json_doc *doc, uint32_t object)
+{
+	static const struct {
+		const char *name;
+		unsigned char len;
+		unsigned char kind; /* of value; the id may be of any */
+		unsigned short to;
+	} rows[] = {
+		{ "push", 4, JSON_STRING, offsetof(struct parts, push) },
+		{ "event", 5, JSON_OBJECT, offsetof(struct parts, event) },
+		{ "link", 4, JSON_OBJECT, offsetof(struct parts, link) },
+		{ "position", 8, JSON_OBJECT, offsetof(struct parts, position) },
+		{ "ok", 2, JSON_OBJECT, offsetof(struct parts, ok) },
+		{ "error", 5, JSON_OBJECT, offsetof(struct parts, error) },
+	};
+	const struct json_token *tokens = doc->tokens;
+	struct parts parts;
+
+	memset(&parts, 0, sizeof(parts));
+	if (tokens[object].kind != JSON_OBJECT)
+		return parts;
+	for (uint32_t i = object + 1; i < tokens[object].next; i = tokens[i + 1].next) {
+		for (size_t k = 0; k < ROWS(rows); k++) {
+			if (tokens[i + 1].kind == rows[k].kind &&
+			    named(doc, i, rows[k].name, rows[k].len))
+				*(uint32_t *)(void *)((char *)&parts + rows[k].to) = i + 1;
+		}
+		if (named(doc, i, "id", 2))
+			parts.id = i + 1;
+	}
+	return parts;
+}
+
+static void take_record(struct fill *f, const struct parts *parts)
 {
 	struct esbridge_record *record = f->record++;
-	uint32_t position = find_kind(f->doc, object, "position", JSON_OBJECT);
 
-	record->event = take_event(f, find_kind(f->doc, object, "event", JSON_OBJECT));
-	record->link = take_event(f, find_kind(f->doc, object, "link", JSON_OBJECT));
+	record->event = take_event(f, parts->event);
+	record->link = take_event(f, parts->link);
 	record->position = nowhere;
-	if (position != 0)
-		take_members(f, position, position_members, ROWS(position_members),
+	if (parts->position != 0)
+		take_members(f, parts->position, position_members, ROWS(position_members),
 			     &record->position);
 }
 
 /* Where the records of a message are. */
 struct records {
-	uint32_t one;  /* the object that is one, or 0 */
-	uint32_t list; /* the array of them, or 0 */
+	struct parts one; /* of the object that is one, where there is no list */
+	uint32_t list;    /* the array of them, or 0 */
 	size_t count;
 };
 
-static struct records find_records(const struct json_doc *doc)
+static struct records find_records(const struct json_doc *doc, const struct parts *line)
 {
-	struct records r = { 0, 0, 0 };
-	uint32_t ok = find_kind(doc, 0, "ok", JSON_OBJECT);
-	uint32_t body = ok == 0 ? 0 : find_kind(doc, ok, "body", JSON_OBJECT);
+	struct records r = { .one = *line };
+	uint32_t body = line->ok == 0 ? 0 : find_kind(doc, line->ok, "body", JSON_OBJECT);
 
-	if (ok == 0) {
-		r.count = find_kind(doc, 0, "event", JSON_OBJECT) != 0 ||
-			  find_kind(doc, 0, "link", JSON_OBJECT) != 0;
+	if (line->ok != 0 && body == 0)
 		return r;
+	if (body != 0) {
+		r.list = find_kind(doc, body, "events", JSON_ARRAY);
+		r.one = find_parts(doc, find_kind(doc, body, "event", JSON_OBJECT));
 	}
-	if (body == 0)
-		return r;
-	r.one = find_kind(doc, body, "event", JSON_OBJECT);
-	r.list = find_kind(doc, body, "events", JSON_ARRAY);
-	if (r.list == 0) {
-		r.count = r.one != 0;
-		return r;
-	}
-	for (uint32_t i = r.list + 1; i < doc->tokens[r.list].next; i = doc->tokens[i].next)
+	if (r.list == 0)
+		r.count = r.one.event != 0 || r.one.link != 0;
+	for (uint32_t i = r.list + 1; r.list != 0 && i < doc->tokens[r.list].next;
+	     i = doc->tokens[i].next)
 		r.count += doc->tokens[i].kind == JSON_OBJECT;
 	return r;
 }
@@ -342,11 +377,13 @@ static void take_records(struct fill *f, const struct records *r)
 	m->records = f->record;
 	m->record_count = r->count;
 	if (r->list == 0) {
-		take_record(f, r->one);
+		take_record(f, &r->one);
 	} else {
 		for (uint32_t i = r->list + 1; i < tokens[r->list].next; i = tokens[i].next) {
+			struct parts parts = find_parts(f->doc, i);
+
 			if (tokens[i].kind == JSON_OBJECT)
-				take_record(f, i);
+				take_record(f, &parts);
 		}
 	}
 	m->event = m->records[0].event;
@@ -498,31 +535,29 @@ struct message *message_new(struct json_doc *doc, const char *line, size_t len, 
 {
 	struct fill fill = { .doc = doc };
 	struct records records;
-	uint32_t push, ok, error;
+	struct parts line_parts;
 
 	if (!parse(doc, line, len, f))
 		return NULL;
-	push = find_kind(doc, 0, "push", JSON_STRING);
-	ok = find_kind(doc, 0, "ok", JSON_OBJECT);
-	error = find_kind(doc, 0, "error", JSON_OBJECT);
-	if ((push != 0) + (ok != 0) + (error != 0) != 1) {
+	line_parts = find_parts(doc, 0);
+	if ((line_parts.push != 0) + (line_parts.ok != 0) + (line_parts.error != 0) != 1) {
 		failure_set(f, ESBRIDGE_E_PROTOCOL_ERROR,
 			    "the daemon wrote a line that is neither ok nor error nor push: %.*s",
 			    (int)(len < 200 ? len : 200), line);
 		return NULL;
 	}
-	records = find_records(doc);
+	records = find_records(doc, &line_parts);
 	if (allocate(&fill, records.count, line, len) == NULL) {
 		failure_no_memory(f);
 		return NULL;
 	}
-	if (push != 0)
-		take_push(&fill, push);
-	else if (ok != 0)
-		take_ok(&fill, ok);
+	if (line_parts.push != 0)
+		take_push(&fill, line_parts.push);
+	else if (line_parts.ok != 0)
+		take_ok(&fill, line_parts.ok);
 	else
-		take_error(&fill, error);
-	take_id(&fill, push == 0 ? find(doc, 0, "id") : 0);
+		take_error(&fill, line_parts.error);
+	take_id(&fill, line_parts.push == 0 ? line_parts.id : 0);
 	take_records(&fill, &records);
 	return fill.message;
 }

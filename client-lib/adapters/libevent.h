@@ -39,8 +39,8 @@ static inline void esbridge_libevent_process(struct esbridge_libevent *a, short 
 
 static inline void esbridge_libevent_on_io(evutil_socket_t fd, short what, void *user)
 {
-	short in = what & EV_READ ? POLLIN : 0;
-	short out = what & EV_WRITE ? POLLOUT : 0;
+	short in = (what & EV_READ) != 0 ? POLLIN : 0;
+	short out = (what & EV_WRITE) != 0 ? POLLOUT : 0;
 
 	(void)fd;
 	esbridge_libevent_process((struct esbridge_libevent *)user, (short)(in | out));
@@ -56,8 +56,8 @@ static inline void esbridge_libevent_on_time(evutil_socket_t fd, short what, voi
 /* Waits for FD and nothing else; EVENTS as of poll(2), 0: for nothing. */
 static inline void esbridge_libevent_wait_for(struct esbridge_libevent *a, int fd, short events)
 {
-	short in = events & POLLIN ? EV_READ : 0;
-	short out = events & POLLOUT ? EV_WRITE : 0;
+	short in = (events & POLLIN) != 0 ? EV_READ : 0;
+	short out = (events & POLLOUT) != 0 ? EV_WRITE : 0;
 
 	if (fd == a->fd && events == a->events)
 		return;
