@@ -140,7 +140,7 @@ static void add_event_ids(struct execute *e, struct buffer *out)
 static int64_t number_in(struct span bytes, uint32_t number, int64_t otherwise)
 {
 	struct wire w;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 
 	wire_start(&w, bytes.at, bytes.len);
 	while (wire_next(&w, &f)) {
@@ -154,7 +154,7 @@ static struct span text_in(struct span bytes, uint32_t number)
 {
 	struct span found = { NULL, 0 };
 	struct wire w;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 
 	wire_start(&w, bytes.at, bytes.len);
 	while (wire_next(&w, &f)) {
@@ -205,7 +205,7 @@ static void stream_of(const struct execute *e, char text[SUBJECT_TEXT])
 {
 	uint32_t field =
 		e->message == NULL ? 0 : field_number(e->message->request, "event_stream_id");
-	struct span stream = { NULL, 0 };
+	struct span stream;
 
 	text[0] = '\0';
 	if (field == 0)

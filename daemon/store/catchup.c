@@ -387,7 +387,7 @@ static void on_give(void *arg)
 	struct catchup *c = arg;
 	const struct page_kind *kind = kind_of(c);
 	struct resolved_event event;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 
 	while (c->state == CATCHUP_GIVING && list_empty(&c->redeliveries) &&
 	       c->read.state == OPERATION_IDLE) {
@@ -428,7 +428,7 @@ static bool look_at_page(const struct page_kind *kind, struct span bytes, struct
 {
 	struct resolved_event event;
 	struct wire w;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 	uint64_t number = 0;
 
 	/* Zeros are left out. */
@@ -575,7 +575,7 @@ static void take_again(struct catchup *c, const struct package *package)
 	const struct resolved_event *found = NULL;
 	struct page_facts facts;
 	struct wire w;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 
 	if (!is_good_page(c, package, &facts))
 		return;

@@ -113,7 +113,7 @@ static bool read_confirmed(const struct kind *kind, const struct package *packag
 			   struct subscription_confirmed *confirmed)
 {
 	struct wire w;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 
 	*confirmed = (struct subscription_confirmed){ .numbered = false };
 	wire_start(&w, package->payload, package->payload_len);
@@ -151,7 +151,7 @@ static void on_event(struct subscription *sub, const struct package *package)
 	struct span bytes = { NULL, 0 };
 	int32_t retries = -1;
 	struct wire w;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 
 	if (sub->state == SUBSCRIPTION_LEAVING)
 		return;
@@ -177,7 +177,7 @@ static void on_dropped(struct subscription *sub, const struct package *package)
 {
 	uint64_t reason = SUBSCRIPTION_UNSUBSCRIBED;
 	struct wire w;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 
 	wire_start(&w, package->payload, package->payload_len);
 	while (wire_next(&w, &f)) {

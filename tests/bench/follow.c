@@ -72,7 +72,7 @@ static struct page look_at_page(const struct arrived *a, uint32_t events_field, 
 {
 	struct page page = { 0, 0, 0 };
 	struct wire w;
-	struct wire_field f;
+	struct wire_field f = { .number = 0 };
 
 	wire_start(&w, a->at, a->payload_len);
 	while (wire_next(&w, &f)) {
