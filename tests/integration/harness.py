@@ -638,6 +638,11 @@ class World:
         with self.bridge.client() as client:
             return client.ok("status")
 
+    def memory(self):
+        """The most bytes that the daemon had resident so far."""
+        with open("/proc/%d/status" % self.bridge.process.pid, encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
+
     def connected(self):
         until(lambda: self.status()["store"]["state"] == CONNECTED, "connected to the store")
 

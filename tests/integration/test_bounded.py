@@ -17,11 +17,6 @@ def sanitized():
 MOST = (400 if sanitized() else 32) * 1024 * 1024
 
 
-def memory(world):
-    with open("/proc/%d/status" % world.bridge.process.pid, encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
-
-
 def fill(client, stream, count):
     events = [{"event_type": "t", "data_text": "x" * SIZE}] * 2500
     for begin in range(0, count, len(events)):
@@ -50,7 +45,7 @@ def _():
         unacked.quiet()
         quick.subscribe(stream="s", **{"from": EVENTS})
         equal(numbers([quick.push("event", limit=30) for _ in range(EVENTS // 5)])[-1], EVENTS + EVENTS // 5 - 1, "another reader")
-        used = memory(world)
+        used = world.memory()
         print("# %.1f MiB at most" % (used / 1048576))
         true(used < MOST, "%d bytes of memory" % used)
 
@@ -70,7 +65,7 @@ def _():
             if push["push"] == "event":
                 got[push["sub"]].append(push["event"]["event_number"])
         equal(got, {"live": list(range(count)), "old": list(range(count))}, "events")
-        true(memory(world) < MOST, "memory")
+        true(world.memory() < MOST, "memory")
 
 
 if __name__ == "__main__":

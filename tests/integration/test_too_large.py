@@ -6,7 +6,7 @@ import struct
 import time
 
 import wire
-from harness import World, controlled, equal, has, main, merged, test, true, types, until
+from harness import World, controlled, equal, has, main, merged, test, true, until
 
 LIMIT = 64 * 1024
 SMALL = {"store": {"frame_limit": "64K", "username": "admin", "password": "changeit"}}
@@ -135,6 +135,13 @@ def ask(client, request_id="r", **members):
                       "body": {"event_stream_id": "s", "event_number": 0}}, **members))
 
 
+def goes_on(client, peer):
+    """A read over PEER is answered."""
+    ask(client, "next")
+    peer.send(wire.READ_EVENT_COMPLETED, peer.read(wire.READ_EVENT).correlation, wire.message((1, 1)))
+    has(client.reply("next")["error"], code="not_found")
+
+
 def answer_of(size):
     """A ReadEventCompleted of exactly SIZE bytes."""
     for data in range(size - 200, size):
@@ -156,17 +163,12 @@ def _():
             true(wanted in client.reply("r"), "an answer of %d bytes: %s" % (size, wanted))
 
 
-def memory(world, name="VmHWM"):
-    with open("/proc/%d/status" % world.bridge.process.pid, encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name)) * 1024
-
-
 @test("the bytes of a frame too large take no memory, and the connection goes on with heartbeats and requests")
 def _():
     fake, world = stage()
     with fake, world:
         client, peer = world.client(), fake.welcome()
-        before = memory(world)
+        before = world.memory()
         ask(client)
         ask(client, "next")
         first = peer.read(wire.READ_EVENT)
@@ -187,7 +189,7 @@ def _():
                     beats += got.command == wire.HEARTBEAT_REQUEST
         peer.send(wire.READ_EVENT_COMPLETED, second.correlation, wire.message((1, 1)))
         has(client.reply("next")["error"], code="not_found")
-        true(memory(world) - before < 16 * 1024 * 1024, "%d bytes more memory" % (memory(world) - before))
+        true(world.memory() - before < 16 * 1024 * 1024, "%d bytes more memory" % (world.memory() - before))
         true(time.monotonic() - began < 60, "done")
 
 
@@ -202,9 +204,7 @@ def _():
             peer.send_bytes(bytes([byte]))
         has(client.reply("r")["error"], code="limit_exceeded")
         peer.send_bytes(bytes(LIMIT + 1 - 18))
-        ask(client, "next")
-        peer.send(wire.READ_EVENT_COMPLETED, peer.read(wire.READ_EVENT).correlation, wire.message((1, 1)))
-        has(client.reply("next")["error"], code="not_found")
+        goes_on(client, peer)
 
 
 @test("a connection that ends in the middle of a frame too large: a new one, and all goes on")
@@ -218,9 +218,7 @@ def _():
         has(client.reply("r")["error"], code="limit_exceeded")
         peer.close()
         peer = fake.welcome()
-        ask(client, "next")
-        peer.send(wire.READ_EVENT_COMPLETED, peer.read(wire.READ_EVENT).correlation, wire.message((1, 1)))
-        has(client.reply("next")["error"], code="not_found")
+        goes_on(client, peer)
 
 
 @test("a frame too large that is for nobody, or comes in the handshake, ends the connection")
