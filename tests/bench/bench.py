@@ -89,7 +89,8 @@ class Place:
             speaks = ["--tls-cert", CERTIFICATE.path("cert.pem"), "--tls-key", CERTIFICATE.path("key.pem")]
         self.host, self.port = "127.0.0.1", None
         if SERVER:
-            self.host, self.port = SERVER.rsplit(":", 1)
+            self.host, port = SERVER.rsplit(":", 1)
+            self.host, self.port = self.host.strip("[]"), int(port)
             settings["store"]["server"] = SERVER
         self.mark = "%x-" % time.time_ns() if SERVER else ""
         self.world = World(settings, speaks, port=self.port)

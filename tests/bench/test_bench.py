@@ -10,7 +10,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 
-from harness import Failure, equal, main, test, true  # noqa: E402  (found only now)
+from harness import Failure, Store, equal, main, test, true  # noqa: E402  (found only now)
 
 BENCH = os.path.join(os.environ.get("BUILDDIR") or os.getcwd(), "tests", "bench", "bench")
 ROWS = ["write-1", "write-64", "write-64x4", "read-500", "catchup", "catchup-all", "live-10", "group-one", "group-list",
@@ -46,6 +46,22 @@ def rows():
     true(found["rows"]["start"]["bridge"]["ready"]["median"] > 0, "no time of the start")
     true(any(m["text"].startswith("executes, one client") for m in found["measures"]), "no measures")
     true("cores" in done.stdout and "GCC" in done.stdout, "it does not say on what it measured:\n" + done.stdout)
+
+
+@test("a real server is measured in place of the memstore, all but its processor time")
+def server():
+    with tempfile.TemporaryDirectory(prefix="esb-") as folder:
+        store = Store(folder)
+        store.start()
+        try:
+            done, found = run(BENCH_ONLY="write-64,catchup,tls-catchup", ESBRIDGE_BENCH_SERVER="localhost:%d" % store.port)
+        finally:
+            store.kill()
+    if done.returncode != 0 or found is None:
+        raise Failure(done.stdout)
+    equal(sorted(found["rows"]), ["catchup", "write-64"], "rows")
+    equal(found["about"]["store"], "localhost:%d" % store.port, "what it says it has measured")
+    true("store_cpu" not in found["rows"]["catchup"]["bridge"], "processor time of a process that is not ours")
 
 
 @test("a row that there is not is told, with those that there are")
