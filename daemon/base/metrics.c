@@ -34,15 +34,14 @@ static void add(struct buffer *out, const char *format, ...)
 /* Adds VALUE / DIVISOR, a power of ten, without the zeros at its end. */
 static void add_quotient(struct buffer *out, uint64_t value, uint32_t divisor)
 {
-	uint64_t rest = value % divisor;
+	char digits[24]; /* a 1, and the places behind the point */
+	int n = snprintf(digits, sizeof(digits), "%" PRIu64, value % divisor + divisor);
 
 	add(out, "%" PRIu64, value / divisor);
-	if (rest > 0)
-		buffer_add_byte(out, '.');
-	for (divisor /= 10; rest > 0 && divisor > 0; divisor /= 10) {
-		buffer_add_byte(out, (uint8_t)('0' + rest / divisor));
-		rest %= divisor;
-	}
+	while (n > 1 && digits[n - 1] == '0')
+		n--;
+	if (n > 1)
+		add(out, ".%.*s", n - 1, digits + 1);
 }
 
 /* Adds the name with SUFFIX, and {LABEL="WORD"} where there is one. */

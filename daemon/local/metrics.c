@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -106,14 +108,16 @@ static const struct metric table[] = {
 static uint64_t resident_memory(void)
 {
 	FILE *file = fopen("/proc/self/statm", "re");
-	unsigned long long pages = 0;
+	char text[256] = "";
+	const char *blank;
 
 	if (file == NULL)
 		return 0;
-	if (fscanf(file, "%*s %llu", &pages) != 1)
-		pages = 0;
+	if (fgets(text, sizeof(text), file) == NULL)
+		text[0] = '\0';
 	fclose(file);
-	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	blank = strchr(text, ' '); /* in pages: all of it, and what is resident */
+	return blank == NULL ? 0 : strtoull(blank, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t processor_time(void)

@@ -432,6 +432,7 @@ static void tell(const struct metrics_http *h)
 	char host[INET6_ADDRSTRLEN] = "";
 	char endpoint[ENDPOINT_MOST];
 
+	memset(&address, 0, sizeof(address));
 	if (getsockname(h->fd, (struct sockaddr *)&address, &len) != 0)
 		return;
 	if (address.ss_family == AF_INET) {

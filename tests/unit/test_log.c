@@ -271,7 +271,9 @@ START_TEST(a_full_disk_and_no_standard_error_at_all)
 	uint64_t lost = log_counters()->lost;
 	int kept = dup(STDERR_FILENO);
 	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	struct capture c;
 
+	log_setup(LOG_INFO, LOG_PREFIX_ALWAYS, LOG_FORMAT_TEXT);
 	ck_assert_int_ge(full, 0);
 	dup2(full, STDERR_FILENO);
 	close(full);
@@ -282,6 +284,9 @@ START_TEST(a_full_disk_and_no_standard_error_at_all)
 	ck_assert_uint_eq(log_counters()->lost, lost + 2);
 	dup2(kept, STDERR_FILENO);
 	close(kept);
+	capture_begin(&c);
+	log_write(LOG_ERROR, "three");
+	ck_assert_str_eq(capture_end(&c), "<3>three\n<4>lines of the log were lost lines=2\n");
 }
 END_TEST
 
