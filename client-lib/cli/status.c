@@ -7,6 +7,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "output.h"
 #include "table.h"
 
 enum { TIME_TEXT = 32 };
@@ -60,12 +61,21 @@ static const char *duration(int64_t ms, char text[TIME_TEXT])
 	return text;
 }
 
+/* Prints BEFORE and the text NAME of OBJECT, which came from anywhere. */
+static void print_text(const char *before, const json_t *object, const char *name)
+{
+	const char *text = text_in(object, name);
+
+	fputs(before, stdout);
+	output_text((struct esbridge_span){ text, strlen(text) });
+}
+
 static void print_daemon(const json_t *status)
 {
 	char time[TIME_TEXT];
 
-	printf("esbridged %s, up for %s%s\n", text_in(status, "version"),
-	       duration(number_in(status, "uptime_ms"), time),
+	print_text("esbridged ", status, "version");
+	printf(", up for %s%s\n", duration(number_in(status, "uptime_ms"), time),
 	       json_is_true(json_object_get(status, "read_only")) ? ", read only" : "");
 	printf("  requests %" PRId64 ", executed %" PRId64 ", events pushed %" PRId64
 	       ", clients %" PRId64 "\n",
@@ -77,16 +87,20 @@ static void print_store(const json_t *store)
 {
 	char time[TIME_TEXT];
 
-	printf("store %s, %s for %s\n", text_in(store, "endpoint"), text_in(store, "state"),
-	       duration(number_in(store, "since_ms"), time));
-	printf("  role %s, in flight %" PRId64 ", queued %" PRId64 ", timeouts %" PRId64
+	print_text("store ", store, "endpoint");
+	print_text(", ", store, "state");
+	printf(" for %s\n", duration(number_in(store, "since_ms"), time));
+	print_text("  role ", store, "role");
+	printf(", in flight %" PRId64 ", queued %" PRId64 ", timeouts %" PRId64
 	       ", repeated %" PRId64 "\n",
-	       text_in(store, "role"), number_in(store, "in_flight"), number_in(store, "queued"),
+	       number_in(store, "in_flight"), number_in(store, "queued"),
 	       number_in(store, "timeouts"), number_in(store, "repeated"));
 	printf("  connections %" PRId64 ", attempts since the last one %" PRId64 "\n",
 	       number_in(store, "connects"), number_in(store, "connect_attempts"));
-	if (*text_in(store, "last_error") != '\0')
-		printf("  last error: %s\n", text_in(store, "last_error"));
+	if (*text_in(store, "last_error") != '\0') {
+		print_text("  last error: ", store, "last_error");
+		putchar('\n');
+	}
 }
 
 static void add_client(struct table *t, const json_t *client)

@@ -30,6 +30,7 @@ static int run_start(struct cli *cli)
 	struct esbridge_message *reply;
 	struct buffer body = { 0 };
 	json_t *answer;
+	const json_t *id;
 	int status = cli_connect(cli);
 
 	if (status != EX_OK)
@@ -41,12 +42,12 @@ static int run_start(struct cli *cli)
 	buffer_free(&body);
 	if (status != EX_OK)
 		return status;
-	answer = cli_json(cli, reply->body);
-	if (answer == NULL)
-		status = EX_PROTOCOL;
+	answer = esbridge_span_json(reply->body);
+	id = json_object_get(answer, "transaction_id");
+	if (json_is_integer(id))
+		printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(id));
 	else
-		printf("%" JSON_INTEGER_FORMAT "\n",
-		       json_integer_value(json_object_get(answer, "transaction_id")));
+		status = fail(EX_PROTOCOL, "transaction start: the answer has no transaction_id");
 	json_decref(answer);
 	esbridge_message_free(reply);
 	return status;

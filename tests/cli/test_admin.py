@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """esbridge ping, status, group, checkpoint, delete, metadata, transaction, scavenge, exec, metrics, bench."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import tempfile
+import threading
 
 from command import CANTCREAT, DATAERR, INTERRUPTED, NOINPUT, NOPERM, PROTOCOL, TEMPFAIL, UNAVAILABLE, USAGE, Running, \
     events, ok, run
@@ -27,6 +30,73 @@ def status(world):
     for part in ("esbridged 0.1.0, up for ", "store 127.0.0.1:", ", ready for ", "role unknown"):
         true(part in shown, "%r in %s" % (part, shown))
     has(json.loads(ok(world, "status", "--json")), version="0.1.0", read_only=False)
+
+
+class FakeDaemon:
+    """What listens on a socket and answers each op with what it is given for it, or with rubbish."""
+
+    def __init__(self, folder, answers):
+        self.path, self.answers = os.path.join(folder, "fake"), answers
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                peer = self.listener.accept()[0]
+                with peer, peer.makefile("r", encoding="utf-8") as lines:
+                    for line in lines:
+                        request = json.loads(line)
+                        ok_part = self.answers.get(request["op"])
+                        answer = {"id": request.get("id"), "ok": ok_part} if ok_part is not None else "rubbish"
+                        peer.sendall((json.dumps(answer) + "\n").encode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+HELLO = {"protocol": 1, "version": "9.9", "limits": {}, "features": [], "messages": []}
+
+
+@test("status --all: a table of the clients and one of their subscriptions")
+def status_all(world):
+    def client(number, **more):
+        return dict({"number": number, "uid": 1000, "gid": 1000, "pid": 42, "since_ms": 90061000, "lines": 5, "errors": 1,
+                     "in_flight": 2, "subscriptions": []}, **more)
+    sub = {"sub": "s1", "mode": "persistent", "stream": "people", "group": "g", "state": "live", "window": 10,
+           "outstanding": 3, "delivered": 99, "acked": 96, "retried": 0}
+    status_of_all = {"version": "9.9", "uptime_ms": 61000, "client_count": 2, "requests": 1, "executed": 2,
+                     "events_pushed": 3, "read_only": True,
+                     "store": {"state": "waiting", "endpoint": "h:1", "since_ms": 5, "last_error": "refused\033[2J"},
+                     "clients": [client(1, name="worker", subscriptions=[sub, dict(sub, sub="s2")]), client(2)]}
+    with FakeDaemon(world.folder, {"hello": HELLO, "status": status_of_all}) as fake:
+        shown = ok(None, "-S", fake.path, "status", "--all")
+    for line in ("esbridged 9.9, up for 1 min 1 s, read only", "store h:1, waiting for 5 ms", "  last error: refused?[2J"):
+        true(line in shown.splitlines(), "%r in %s" % (line, shown))
+    rows = [line.split() for line in shown.split("\n\n", 1)[1].splitlines()]
+    true(["1", "worker", "1000", "42", "1", "d", "1", "h", "5", "1", "2", "2"] in rows, shown)
+    true(["2", "-", "1000", "42", "1", "d", "1", "h", "5", "1", "2", "0"] in rows, shown)
+    true(["1", "s1", "persistent", "people", "g", "live", "10", "3", "99", "96", "0"] in rows, shown)
+    equal(sum(row[:2] == ["1", "s2"] for row in rows), 1)
+
+
+@test("a daemon whose answers are none is told, with a status")
+def rubbish(world):
+    for answers, arguments in (({}, ("ping",)), ({"hello": HELLO}, ("status",)),
+                               ({"hello": HELLO, "metrics": {}}, ("metrics",)),
+                               ({"hello": HELLO, "execute": {"body": {}}}, ("transaction", "start", "s"))):
+        with FakeDaemon(world.folder, answers) as fake:
+            done = run(None, "-S", fake.path, "--timeout", "500ms", *arguments)
+        true(done.status in (PROTOCOL, UNAVAILABLE, TEMPFAIL) and done.err.startswith("esbridge: "),
+             "%s: %d %s" % (arguments, done.status, done.err))
 
 
 @test("group create, update, delete: what they do is done at the store")
