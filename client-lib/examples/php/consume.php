@@ -11,7 +11,7 @@ declare(strict_types=1);
 /** The work. What it throws makes the group deliver the event again. */
 function handle(object $event): void
 {
-    echo $event->event_number, ' ', $event->event_type, ' ', json_encode($event->data ?? null), "\n";
+    echo "$event->event_number $event->event_type " . json_encode($event->data ?? null) . "\n";
 }
 
 /** Handles events until the connection ends; returns why it did. */
