@@ -42,6 +42,21 @@ static void begin(struct esbridge *e, const char *op, struct esbridge_span sub)
 	json_quoted(&e->line, sub.at, sub.len);
 }
 
+static void add_id(struct esbridge *e, const struct esbridge_message *m)
+{
+	json_comma(&e->line);
+	json_quoted(&e->line, m->ack_id.at, m->ack_id.len);
+}
+
+/* Adds the list with the one event that M is. */
+static void add_event(struct esbridge *e, const struct esbridge_message *m)
+{
+	json_key(&e->line, "events");
+	buffer_add_byte(&e->line, '[');
+	add_id(e, m);
+	buffer_add_byte(&e->line, ']');
+}
+
 /* Queues the line and, outside of an event loop, sends it at once. */
 static int finish(struct esbridge *e)
 {
@@ -79,38 +94,34 @@ int esbridge_ack_many(struct esbridge *e, struct esbridge_message *const *messag
 	for (size_t i = 0; i < count; i++) {
 		if (judge(e, messages[i], false) != SEND)
 			continue;
-		json_comma(&e->line);
-		json_quoted(&e->line, messages[i]->ack_id.at, messages[i]->ack_id.len);
+		add_id(e, messages[i]);
 		sent++;
 	}
 	buffer_add_byte(&e->line, ']');
 	return sent == 0 ? 0 : finish(e);
 }
 
-static int ack_one(struct esbridge *e, const struct esbridge_message *message, bool up_to)
+int esbridge_ack(struct esbridge *e, const struct esbridge_message *message)
 {
 	enum verdict verdict = judge(e, message, false);
 
 	if (verdict != SEND)
 		return verdict == DONE ? 0 : -1;
 	begin(e, "ack", message->sub);
-	json_key(&e->line, up_to ? "up_to" : "events");
-	if (!up_to)
-		buffer_add_byte(&e->line, '[');
-	json_quoted(&e->line, message->ack_id.at, message->ack_id.len);
-	if (!up_to)
-		buffer_add_byte(&e->line, ']');
+	add_event(e, message);
 	return finish(e);
-}
-
-int esbridge_ack(struct esbridge *e, const struct esbridge_message *message)
-{
-	return ack_one(e, message, false);
 }
 
 int esbridge_ack_up_to(struct esbridge *e, const struct esbridge_message *message)
 {
-	return ack_one(e, message, true);
+	enum verdict verdict = judge(e, message, false);
+
+	if (verdict != SEND)
+		return verdict == DONE ? 0 : -1;
+	begin(e, "ack", message->sub);
+	json_key(&e->line, "up_to");
+	json_quoted(&e->line, message->ack_id.at, message->ack_id.len);
+	return finish(e);
 }
 
 int esbridge_nack(struct esbridge *e, const struct esbridge_message *message, const char *action,
@@ -119,10 +130,7 @@ int esbridge_nack(struct esbridge *e, const struct esbridge_message *message, co
 	if (judge(e, message, true) != SEND)
 		return -1;
 	begin(e, "nack", message->sub);
-	json_key(&e->line, "events");
-	buffer_add_byte(&e->line, '[');
-	json_quoted(&e->line, message->ack_id.at, message->ack_id.len);
-	buffer_add_byte(&e->line, ']');
+	add_event(e, message);
 	if (action != NULL)
 		request_text(e, "action", action);
 	if (reason != NULL)

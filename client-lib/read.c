@@ -7,11 +7,6 @@
 #include "request.h"
 #include "value.h"
 
-static bool is_all(const char *stream)
-{
-	return stream == NULL || stream[0] == '\0' || strcmp(stream, "$all") == 0;
-}
-
 static int64_t finish(struct esbridge *e, const struct esbridge_request *request)
 {
 	buffer_add_byte(&e->line, '}');
@@ -44,7 +39,7 @@ struct esbridge_message *esbridge_read_event(struct esbridge *e, const char *str
 
 static const char *message_of_read(const struct esbridge_read *r)
 {
-	if (!is_all(r->stream))
+	if (!request_is_all(r->stream))
 		return r->backward ? "ReadStreamEventsBackward" : "ReadStreamEvents";
 	if (r->filter != NULL)
 		return r->backward ? "FilteredReadAllEventsBackward" : "FilteredReadAllEvents";
@@ -54,7 +49,7 @@ static const char *message_of_read(const struct esbridge_read *r)
 /* Where R begins: DEFAULT needs no member. */
 static void add_from(struct esbridge *e, const struct esbridge_read *r)
 {
-	bool all = is_all(r->stream);
+	bool all = request_is_all(r->stream);
 	enum esbridge_from from = r->from;
 	struct esbridge_position position = r->position;
 	int64_t number = r->number;
@@ -87,9 +82,9 @@ int64_t esbridge_start_read(struct esbridge *e, const struct esbridge_read *read
 	begin(e, message_of_read(&r), request);
 	if (!good)
 		request_refuse(e, "size of struct esbridge_read is not set");
-	if (!is_all(r.stream))
+	if (!request_is_all(r.stream))
 		request_text(e, "event_stream_id", r.stream);
-	if (!is_all(r.stream) && r.filter != NULL)
+	if (!request_is_all(r.stream) && r.filter != NULL)
 		request_refuse(e, "a filter goes with all streams");
 	add_from(e, &r);
 	if (r.max_count != 0)
@@ -227,7 +222,7 @@ void esbridge_cursor_free(struct esbridge_cursor *c)
 static void go_on(struct esbridge_cursor *c)
 {
 	const struct esbridge_message *page = c->page;
-	bool all = is_all(c->read.stream);
+	bool all = request_is_all(c->read.stream);
 
 	c->next = -1;
 	/* All streams have no flag for the end: a page with nothing in it is behind it. */

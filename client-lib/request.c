@@ -702,6 +702,11 @@ int64_t esbridge_start(struct esbridge *e, const char *op, const char *members,
 					   .timeout_ms = request_timeout(request) });
 }
 
+bool request_is_all(const char *stream)
+{
+	return stream == NULL || stream[0] == '\0' || strcmp(stream, "$all") == 0;
+}
+
 bool request_changes(const char *message)
 {
 	return message != NULL && strncmp(message, "Read", 4) != 0 &&

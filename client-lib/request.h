@@ -90,6 +90,9 @@ struct esbridge_message *request_call(struct esbridge *e, int64_t id);
 /* True where execute of MESSAGE may change the store. */
 bool request_changes(const char *message);
 
+/* True where STREAM stands for all streams. */
+bool request_is_all(const char *stream);
+
 /* Forgets the line that was begun. */
 void request_drop_line(struct esbridge *e);
 

@@ -430,11 +430,6 @@ void subscription_connection_lost(struct esbridge *e, bool for_good)
 
 /* subscribe --------------------------------------------------------------------------------------- */
 
-static bool is_all(const char *stream)
-{
-	return stream == NULL || stream[0] == '\0' || strcmp(stream, "$all") == 0;
-}
-
 static enum sub_mode mode_of(const struct esbridge_subscribe *s)
 {
 	if (s->mode != NULL)
@@ -521,7 +516,7 @@ static struct subscription *make(struct esbridge *e, const struct esbridge_subsc
 	if (write_from(s, from))
 		sub->from = memory_text(from);
 	sub->mode = mode_of(s);
-	sub->all = is_all(s->stream);
+	sub->all = request_is_all(s->stream);
 	sub->checkpoint = s->checkpoint != NULL;
 	sub->first_number = s->from == ESBRIDGE_FROM_NUMBER ? s->number : 0;
 	sub->from_end = s->from == ESBRIDGE_FROM_END;

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "suites.h"
 
@@ -8,6 +9,13 @@ const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "allocator_may_return_null=1";
+}
+
+bool is_slow(void)
+{
+	const char *fork = getenv("CK_FORK");
+
+	return fork != NULL && strcmp(fork, "no") == 0;
 }
 
 /* One suite alone: CK_RUN_SUITE=name. */

@@ -312,20 +312,24 @@ START_TEST(test_garbage)
 }
 END_TEST
 
-/* Each byte of the lines replaced by each other one: an answer of some kind, and no fault. */
+/*
+ * Each byte of the lines replaced by each other one, or by some where CK_FORK=no says that it is
+ * slow here, as under valgrind: an answer of some kind, and no fault.
+ */
 START_TEST(test_damaged)
 {
+	int step = is_slow() ? 31 : 1;
 	static const char *const lines[] = { push, page, error };
 	char line[2048];
 	size_t len = strlen(lines[_i]);
 
-	for (size_t at = 0; at < len - 2; at++) {
+	for (size_t at = 0; at < len - 2; at += is_slow() ? 5 : 1) {
 		struct esbridge_reader *r = esbridge_reader_new(0);
 		struct esbridge_message *m;
 		struct esbridge_span bytes;
 
 		memcpy(line, lines[_i], len);
-		for (int byte = 0; byte < 256; byte++) {
+		for (int byte = 0; byte < 256; byte += step) {
 			line[at] = (char)byte;
 			ck_assert_int_eq(esbridge_reader_feed(r, line, len), 0);
 			while (esbridge_reader_next(r, &m) != 0) {
