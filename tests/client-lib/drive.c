@@ -151,13 +151,14 @@ static void do_unsubscribe(char **w)
 	done(esbridge_unsubscribe(e, w[1]) == 0);
 }
 
-/* walk STREAM PAGE BACKWARD: the numbers of all events */
+/* walk STREAM PAGE BACKWARD FILTER: the numbers of all events */
 static void do_walk(char **w)
 {
 	struct esbridge_read read = { .size = sizeof(read),
 				      .stream = w[1],
 				      .max_count = atoi(w[2]),
-				      .backward = w[3][0] == 'y' };
+				      .backward = w[3][0] == 'y',
+				      .filter = given(w[4]) };
 	struct esbridge_cursor *cursor = esbridge_cursor_new(e, &read, NULL);
 	const struct esbridge_record *record;
 	int got = cursor == NULL ? -1 : esbridge_cursor_next(cursor, &record);

@@ -28,8 +28,8 @@ def sanitized():
 class Drive:
     """A program with the library in it. The environment ends with it."""
 
-    def __init__(self, **settings):
-        self.world = World(start=False)
+    def __init__(self, speaks=(), **settings):
+        self.world = World(start=False, store_arguments=speaks)
         self.world.settings = {"daemon": {"state_dir": self.world.folder}, **settings}
         self.world.start()
         command = [LIBTOOL, "--mode=execute"] + ([] if sanitized() else VALGRIND) + [DRIVE]
@@ -114,6 +114,18 @@ def _():
         equal(drive.ok("walk", "s", 7, ""), "0 1 2 3 4 5 6")
         equal(drive.fails("no_stream", "walk", "nobody", 3, ""), 0)
         equal(drive.fails("unknown_message", "execute", "Nothing", "{}"), 0)
+
+
+@test("a walk of all streams with a filter goes on over pages of which nothing passes")
+def filtered():
+    with Drive(["--speak", "20.10.6"], store={"username": "admin", "password": "changeit"}) as drive:
+        with drive.world.bridge.client() as client:
+            for n in range(3):
+                client.write("wanted", "e")
+                client.write("other", *["x"] * 20)
+        only = json.dumps({"context": "StreamId", "type": "Prefix", "data": ["wanted"]})
+        equal(drive.ok("walk", "$all", 5, "", only), "0 1 2")
+        equal(drive.ok("walk", "$all", 5, "y", only), "2 1 0")
 
 
 @test("catch-up over a restart: goes on behind the last event, also where it was not acknowledged")
