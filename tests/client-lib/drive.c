@@ -15,6 +15,11 @@ static struct esbridge *e;
 static struct esbridge_message *kept[KEPT]; /* what `next` gave, by its number */
 static int count;
 
+static int whole(const char *word)
+{
+	return (int)strtol(word, NULL, 10);
+}
+
 static void failed(void)
 {
 	const struct esbridge_error *error = esbridge_error(e);
@@ -104,7 +109,7 @@ static void do_subscribe(char **w)
 		s.from = w[2][0] == 's' ? ESBRIDGE_FROM_START : ESBRIDGE_FROM_END;
 	s.group = given(w[3]);
 	s.checkpoint = given(w[4]);
-	s.window = atoi(w[5]);
+	s.window = whole(w[5]);
 	sub = esbridge_subscribe(e, &s, NULL);
 	if (sub == NULL)
 		failed();
@@ -116,7 +121,7 @@ static void do_subscribe(char **w)
 static void do_next(char **w)
 {
 	struct esbridge_message *m;
-	int got = esbridge_next(e, atoi(w[1]), &m);
+	int got = esbridge_next(e, whole(w[1]), &m);
 
 	if (got < 0)
 		failed();
@@ -133,17 +138,17 @@ static void do_next(char **w)
 /* ack NUMBER, up_to NUMBER, nack NUMBER ACTION: of what `next` gave */
 static void do_ack(char **w)
 {
-	done(esbridge_ack(e, kept[atoi(w[1])]) == 0);
+	done(esbridge_ack(e, kept[whole(w[1])]) == 0);
 }
 
 static void do_up_to(char **w)
 {
-	done(esbridge_ack_up_to(e, kept[atoi(w[1])]) == 0);
+	done(esbridge_ack_up_to(e, kept[whole(w[1])]) == 0);
 }
 
 static void do_nack(char **w)
 {
-	done(esbridge_nack(e, kept[atoi(w[1])], given(w[2]), "test") == 0);
+	done(esbridge_nack(e, kept[whole(w[1])], given(w[2]), "test") == 0);
 }
 
 static void do_unsubscribe(char **w)
@@ -156,7 +161,7 @@ static void do_walk(char **w)
 {
 	struct esbridge_read read = { .size = sizeof(read),
 				      .stream = w[1],
-				      .max_count = atoi(w[2]),
+				      .max_count = whole(w[2]),
 				      .backward = w[3][0] == 'y',
 				      .filter = given(w[4]) };
 	struct esbridge_cursor *cursor = esbridge_cursor_new(e, &read, NULL);
@@ -197,10 +202,12 @@ static void run(char *line)
 	char *words[WORDS], *rest = line;
 
 	for (size_t i = 0; i < WORDS; i++) {
-		words[i] = rest == NULL ? line + strlen(line) : strsep(&rest, "\t\n");
+		char *word = strsep(&rest, "\t\n");
+
+		words[i] = word == NULL ? line + strlen(line) : word;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (strcmp(commands[i].name, words[0]) == 0)
+		if (words[0] != NULL && strcmp(commands[i].name, words[0]) == 0)
 			commands[i].run(words);
 	}
 	fflush(stdout);
