@@ -199,15 +199,16 @@ static const struct {
 
 static void run(char *line)
 {
+	static char nothing[] = "";
 	char *words[WORDS], *rest = line;
 
 	for (size_t i = 0; i < WORDS; i++) {
 		char *word = strsep(&rest, "\t\n");
 
-		words[i] = word == NULL ? line + strlen(line) : word;
+		words[i] = word == NULL ? nothing : word;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (words[0] != NULL && strcmp(commands[i].name, words[0]) == 0)
+		if (strcmp(commands[i].name, words[0]) == 0)
 			commands[i].run(words);
 	}
 	fflush(stdout);
