@@ -62,11 +62,13 @@ static inline bool wire_next(struct wire *w, struct wire_field *field)
 	left -= 2;
 	if (field->type == WIRE_VARINT) {
 		field->value = value;
+		field->bytes = (struct span){ at, 0 };
 		w->at = at;
 		return true;
 	}
 	if (field->type != WIRE_BYTES || value > left)
 		return wire_next_any(w, field);
+	field->value = 0;
 	field->bytes = (struct span){ at, value };
 	w->at = at + value;
 	return true;

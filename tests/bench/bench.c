@@ -88,7 +88,9 @@ static int compare(const void *a, const void *b)
 /* The latency in microseconds below which PART per thousand of the samples lie. */
 static double percentile(const struct run *run, unsigned part)
 {
-	return run->latency[(run->samples - 1) * part / 1000] / 1000.0;
+	size_t at = (run->samples - 1) * part / 1000;
+
+	return run->latency[at] / 1000.0;
 }
 
 static void report(struct run *run)
@@ -166,9 +168,12 @@ static bool is_named(const char *name, const char *text, size_t len)
 static void take_option(struct run *run, const char *text)
 {
 	const char *value = strchr(text, '=');
-	size_t len = value == NULL ? 0 : (size_t)(value++ - text);
 	int pid = 0;
+	size_t len;
 
+	if (value == NULL)
+		die("an option without a value");
+	len = (size_t)(value++ - text);
 	for (const struct option *o = options; o->name != NULL; o++) {
 		if (is_named(o->name, text, len)) {
 			*(uint32_t *)(void *)((char *)run + o->at) =
