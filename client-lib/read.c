@@ -225,8 +225,8 @@ static void go_on(struct esbridge_cursor *c)
 	bool all = request_is_all(c->read.stream);
 
 	c->next = -1;
-	/* All streams have no flag for the end: a page with nothing in it is behind it. With a filter
-	 * there is one, and a page of which nothing has passed is not the end. */
+	/* All streams have no flag for the end: a page with nothing in it is behind it. With a
+	 * filter there is one, and a page of which nothing has passed is not the end. */
 	c->end = page->is_end_of_stream ||
 		 (all && c->read.filter == NULL && page->record_count == 0);
 	if (c->end)
