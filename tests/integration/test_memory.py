@@ -8,7 +8,7 @@ import re
 import uuid
 
 import wire
-from harness import ESBRIDGED, World, equal, main, parse, test, true, until
+from harness import ESBRIDGED, equal, main, parse, test, true, until
 
 BATCH = 20000           # events in one write
 MOST = 32 * 1024        # KiB that the daemon may ever have had
