@@ -90,7 +90,19 @@ static void add_client(struct buffer *out, const struct client *c)
 	buffer_add_byte(out, '}');
 }
 
-void answer_status(struct client *c, const struct request_id *id)
+static void add_clients(struct buffer *out, const struct local *local)
+{
+	json_key(out, "clients");
+	buffer_add_byte(out, '[');
+	for (const struct link *l = list_first(&local->clients); l != NULL;
+	     l = list_next(&local->clients, l)) {
+		json_comma(out);
+		add_client(out, CONTAINER(l, struct client, link));
+	}
+	buffer_add_byte(out, ']');
+}
+
+void answer_status(struct client *c, const struct request_id *id, bool all)
 {
 	const struct local *local = c->local;
 	struct buffer *out = c->session.out;
@@ -108,6 +120,8 @@ void answer_status(struct client *c, const struct request_id *id)
 	checkpoints_to_json(local->bridge->checkpoints, out);
 	json_key(out, "client");
 	add_client(out, c);
+	if (all)
+		add_clients(out, local);
 	answer_end(out);
 	c->session.events->wrote(&c->session);
 }

@@ -6,8 +6,8 @@
 
 #include "local/client.h"
 
-/* Each answers the request ID of C at once. */
+/* Each answers the request ID of C at once; ALL: with every client. */
 void answer_hello(struct client *c, const struct request_id *id);
-void answer_status(struct client *c, const struct request_id *id);
+void answer_status(struct client *c, const struct request_id *id, bool all);
 
 #endif

@@ -2,6 +2,8 @@
 """hello, ping, status: what the daemon tells of itself."""
 
 import os
+import subprocess
+import sys
 
 from harness import CONNECTED, equal, has, main, test, true, until
 
@@ -38,6 +40,39 @@ def _(world):
 def _(world):
     world.client().ok("hello", client="one\ntwo <0> \x1b[31m")
     true("\ntwo" not in world.bridge.said() and "\x1b" not in world.bridge.said(), "the log's lines: %r" % world.bridge.said()[-500:])
+
+
+@test("status of all: every client and its subscriptions, for root and the user of the daemon")
+def _(world):
+    client, other = world.client(), world.client()
+    other.ok("hello", client="the other")
+    other.subscribe(stream=world.stream(), sub="its", window=7)
+    true("clients" not in client.ok("status", all=False), "not without being asked for")
+    clients = client.ok("status", all=True)["clients"]
+    named = [c for c in clients if c.get("name") == "the other"]
+    equal(len(named), 1, "the other among %r" % clients)
+    has(named[0], uid=os.getuid(), pid=os.getpid())
+    has(named[0]["subscriptions"][0], sub="its", window=7)
+    equal(len(clients), world.status()["client_count"] - 1, "clients")
+    client.fails("status", "bad_request", all=1)
+
+
+@test("status of all: nobody else")
+def _(world):
+    if os.getuid() != 0:   # who is not root can be nobody else
+        world.client().ok("status", all=True)
+        return
+    os.chmod(world.folder, 0o755)
+    os.chmod(world.bridge.socket, 0o666)
+    asked = subprocess.run([sys.executable, "-c", """
+import os, socket, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b'{"op":"status","all":true}\\n')
+print(s.makefile().readline())
+""", world.bridge.socket], capture_output=True, text=True, check=False)
+    true('"code":"permission_denied"' in asked.stdout, "refused: %r %r" % (asked.stdout, asked.stderr))
 
 
 @test("ping: pong and the time it took")
