@@ -5,20 +5,15 @@ The cases are made from what `hello` says and from eventstore.proto: a message t
 being there. The store is played by the test.
 """
 
-import os
 import re
 import uuid
 
 import wire
 from harness import World, equal, has, main, merged, test, true
+from proto import PROTO, body_of
 
-SRC = os.environ.get("SRCDIR") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 SETTINGS = {"store": {"reconnect_delay_min": "20ms", "reconnect_delay_max": "50ms", "heartbeat_interval": "5s",
                       "heartbeat_timeout": "5s", "frame_limit": "64K"}}
-
-# What a request must have, by the name of the field.
-VALUES = {"event_stream_id": "s", "subscription_group_name": "g", "transaction_id": 7,
-          "events": [{"event_type": "t", "data": {}}], "filter": {"context": "StreamId", "type": "Prefix", "data": ["s"]}}
 
 # Results whose error code is not their own name in lower case.
 CODES = {"Error": "server_error", "Failed": "fail", "InProgress": "fail", "Unauthorized": "access_denied"}
@@ -27,50 +22,8 @@ LEAVE_DOUBT = MAY_BE_RETRIED | {"server_error"}
 GOOD = {"Success", "Started"}
 
 
-class Proto:
-    """Messages and enums of eventstore.proto: {message: {field: (type, number)}}, {(message or "", enum): {name: number}}."""
-
-    def __init__(self, text):
-        self.messages, self.enums = {}, {}
-        text = re.sub(r"//[^\n]*", "", text)
-        for name, body in re.findall(r"^message (\w+) \{(.*?)^\}", text, re.S | re.M):
-            for enum, values in re.findall(r"enum (\w+) \{(.*?)\}", body, re.S):
-                self.enums[name, enum] = self.values(values)
-            body = re.sub(r"enum \w+ \{.*?\}", "", body, flags=re.S)
-            self.messages[name] = {field: (kind, int(number)) for kind, field, number in
-                                   re.findall(r"(?:optional|repeated) (\w+) (\w+) = (\d+);", body)}
-        for enum, values in re.findall(r"^enum (\w+) \{(.*?)\}", text, re.S | re.M):
-            self.enums["", enum] = self.values(values)
-
-    @staticmethod
-    def values(text):
-        return {name: int(number) for name, number in re.findall(r"(\w+) = (-?\d+);", text)}
-
-    def request(self, message):
-        """The protobuf message that MESSAGE is sent as: two directions share one."""
-        return message if message in self.messages else message.replace("Backward", "")
-
-    def replies(self, message):
-        """The names of the replies that a server may give to it."""
-        names = [self.request(message) + end for end in ("Completed", "Response")]
-        return [name for name in names if name in self.messages]
-
-    def results(self, reply):
-        """(number of the field `result`, {name: value})"""
-        kind, number = self.messages[reply]["result"]
-        return number, self.enums.get((reply, kind)) or self.enums["", kind]
-
-
-with open(os.path.join(SRC, "proto", "eventstore.proto"), encoding="utf-8") as file:
-    PROTO = Proto(file.read())
-
-
 def is_read(message):
     return "Read" in message
-
-
-def body_of(message):
-    return {field: VALUES[field] for field in PROTO.messages[PROTO.request(message)] if field in VALUES}
 
 
 def snake(name):
