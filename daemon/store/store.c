@@ -103,6 +103,8 @@ static void on_gave_up(void *arg)
 	struct store *store = arg;
 
 	store->gave_up(store->arg);
+	/* What waits for a connection would wait in vain. */
+	operations_stop(store);
 }
 
 static const struct connection_events connection_events = {
@@ -151,7 +153,6 @@ void store_start(struct store *store)
 
 void store_stop(struct store *store)
 {
-	store->stopping = true;
 	operations_stop(store);
 	connection_stop(store->connection);
 }

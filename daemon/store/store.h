@@ -61,7 +61,6 @@ struct store {
 	uint32_t operation_count; /* on both lists */
 	uint32_t in_flight_count;
 	size_t operation_bytes;
-	bool stopping;
 	struct store_counters counters;
 	void (*gave_up)(void *arg);
 	void (*changed)(void *arg, bool ready); /* the connection became ready, or was lost */

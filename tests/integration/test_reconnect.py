@@ -309,9 +309,10 @@ def _():
         fake.welcome().close()   # a success: the count begins anew
         for _ in range(2):
             refused(fake)
-        write(client, "w")
+        write(client, "w")   # it waits for the connection that will never be
+        until(lambda: world.status()["store"]["queued"] == 1, "the write is taken up")
         refused(fake)
-        has(client.reply("w")["error"], code="shutting_down", outcome="none")
+        has(client.reply("w", limit=5)["error"], code="shutting_down", outcome="none")   # not after the drain, 10 s
         client.ends()
         equal(world.bridge.wait_exit(), 69, "exit status")
         true("giving up" in world.bridge.said(), "it is logged: %s" % world.bridge.said())
