@@ -11,7 +11,6 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -69,14 +68,6 @@ static const struct option_row rows[] = {
 };
 
 static const struct consume_options defaults = { .jobs = 1, .count = INT64_MAX };
-
-int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Items ------------------------------------------------------------------------------------------ */
 
@@ -149,7 +140,7 @@ static void delay(struct item *item)
 		wait *= 2;
 	item->failures++;
 	item->taken = false;
-	item->delayed_to = now_ms() + (wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS);
+	item->delayed_to = clock_ms() + (wait < RETRY_MOST_MS ? wait : RETRY_MOST_MS);
 }
 
 static void complain(const struct consume *c, const struct item *item, const char *reason,
@@ -194,7 +185,7 @@ void item_failed(struct consume *c, struct item *item, int action, const char *r
  * tried again goes back to it. With a checkpoint it is tried again here. */
 static void take_delayed(struct consume *c)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	struct link *next;
 
 	for (struct link *l = list_first(&c->items); l != NULL; l = next) {
@@ -481,7 +472,7 @@ static int timeout_of(const struct consume *c)
 		at = other;
 	if (at < 0)
 		return -1;
-	left = at - now_ms();
+	left = at - clock_ms();
 	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 

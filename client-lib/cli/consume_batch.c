@@ -388,12 +388,12 @@ void batch_ended(struct consume *c, pid_t pid, int how)
 	for (unsigned i = 0; i < b->deaths && wait < AGAIN_MOST_MS; i++)
 		wait *= 2;
 	b->deaths++;
-	b->again = now_ms() + (wait < AGAIN_MOST_MS ? wait : AGAIN_MOST_MS);
+	b->again = clock_ms() + (wait < AGAIN_MOST_MS ? wait : AGAIN_MOST_MS);
 }
 
 void batch_times(struct consume *c)
 {
-	if (!c->ending && c->batch->again != 0 && c->batch->again <= now_ms())
+	if (!c->ending && c->batch->again != 0 && c->batch->again <= clock_ms())
 		start(c);
 }
 

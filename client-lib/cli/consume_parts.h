@@ -14,6 +14,7 @@
 #include "cli.h"
 #include "event_format.h"
 #include "options.h"
+#include "wait.h"
 
 enum on_failure { FAILURE_RETRY, FAILURE_PARK, FAILURE_SKIP, FAILURE_STOP };
 
@@ -39,7 +40,7 @@ struct item {
 	struct esbridge_message *message;
 	char *key;          /* items of the same one are handled one after the other; NULL: none */
 	unsigned failures;  /* of this process with it */
-	int64_t delayed_to; /* milliseconds of now_ms(); 0: it is not delayed */
+	int64_t delayed_to; /* milliseconds of clock_ms(); 0: it is not delayed */
 	bool taken;         /* a command has it */
 	bool stale;         /* its delivery is over: it comes again, and its answer is of no use */
 
@@ -68,8 +69,6 @@ struct consume {
 	struct event_format format;
 	struct batch *batch; /* the long-lived command, or NULL */
 };
-
-int64_t now_ms(void);
 
 /* Looks at RESULT of an acknowledgement to the library. */
 void consume_answered(struct consume *c, int result);

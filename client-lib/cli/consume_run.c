@@ -89,8 +89,9 @@ static void start(struct consume *c, struct item *item)
 		return;
 	}
 	c->running++;
-	item->ends_at =
-		c->options->command_timeout_ms > 0 ? now_ms() + c->options->command_timeout_ms : 0;
+	item->ends_at = c->options->command_timeout_ms > 0
+				? clock_ms() + c->options->command_timeout_ms
+				: 0;
 	write_input(c, item);
 }
 
@@ -155,7 +156,7 @@ void run_ended(struct consume *c, pid_t pid, int how)
 
 void run_times(struct consume *c)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	for (struct link *l = list_first(&c->items); l != NULL; l = list_next(&c->items, l)) {
 		struct item *item = item_at(l);

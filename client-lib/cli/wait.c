@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -87,4 +88,12 @@ unsigned cli_wait(struct cli *cli, int input, int timeout_ms)
 	if (polled[OUTPUT].revents & (POLLERR | POLLHUP))
 		found |= WAKE_NO_READER;
 	return found;
+}
+
+int64_t clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }

@@ -6,6 +6,7 @@
 #define ESBRIDGE_CLI_WAIT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct cli;
 
@@ -36,5 +37,8 @@ void signals_end(void);
  * bits of enum wake, 0 where only the connection or the time woke it.
  */
 unsigned cli_wait(struct cli *cli, int input, int timeout_ms);
+
+/* Milliseconds of a clock that never jumps. */
+int64_t clock_ms(void);
 
 #endif
