@@ -34,7 +34,7 @@ static const struct option_row rows[] = {
 	{ "to", 't', OPTION_PLACE, offsetof(struct export_options, to), "NUMBER", 0, 0, place_words,
 	  "the last event; what is the last one at the start" },
 	{ "append", 'a', OPTION_FILE, offsetof(struct export_options, file), "FILE", 0, 0, NULL,
-	  "go on behind the last event in FILE, in place of standard output" },
+	  "into FILE, behind the last event that is there" },
 	{ NULL, 0, OPTION_FLAG, 0, NULL, 0, 0, NULL, NULL },
 };
 

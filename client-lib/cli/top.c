@@ -31,7 +31,7 @@ static const struct option_row rows[] = {
 	{ "count", 'c', OPTION_INTEGER, offsetof(struct top_options, count), "N", 1, INT64_MAX,
 	  NULL, "end after N looks" },
 	{ "once", '1', OPTION_FLAG, offsetof(struct top_options, once), NULL, 0, 0, NULL,
-	  "one look, without rates and without control of the terminal" },
+	  "one look, without control of the terminal" },
 	{ NULL, 0, OPTION_FLAG, 0, NULL, 0, 0, NULL, NULL },
 };
 
