@@ -1,21 +1,12 @@
 /*
- * The walker against jansson: both take a text, or both refuse it, and the values are the same.
- * Where they differ on purpose:
- *
- * - numbers that jansson's types cannot hold are numbers all the same;
- * - unpaired surrogates are taken and flagged;
- * - an escaped NUL may stand in the name of a member.
- *
- * Jansson stops at the first of these, so what follows it is not compared. And it passes over a
- * byte of zero behind a number or a word, where the walker takes none anywhere.
+ * The walker against jansson, on texts that are made and changed; see oracle_compare.h.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json_walk.h"
 #include "base/mem.h"
-#include "oracle.h"
-#include "portable.h"
+#include "oracle_compare.h"
 #include "suites.h"
 
 enum { DEPTH = 64, VALUES = 4096, TEXT_MOST = 4096 };
@@ -33,68 +24,6 @@ static const char *const lines[] = {
 	"[true,false,{},[[]],\"\xf0\x9f\x98\x80\",0.1,1E+2,-0]",
 };
 
-static struct oracle_value *scalar(const struct json_doc *doc, uint32_t i, bool reals)
-{
-	const struct json_token *t = &doc->tokens[i];
-	struct buffer text = { 0 };
-	struct oracle_value *made;
-	int64_t number;
-
-	if (t->kind == JSON_NULL)
-		return oracle_null();
-	if (t->kind == JSON_TRUE || t->kind == JSON_FALSE)
-		return oracle_bool(t->kind == JSON_TRUE);
-	if (t->kind == JSON_NUMBER && !reals && json_int64_get(doc, i, &number))
-		return oracle_integer(number);
-	if (t->kind == JSON_NUMBER)
-		buffer_add(&text, doc->text + t->at, t->len);
-	else
-		ck_assert(json_string_get(doc, i, &text));
-	buffer_add_byte(&text, '\0');
-	if (t->kind == JSON_NUMBER) {
-		made = oracle_real(strtod((char *)text.data, NULL));
-	} else {
-		ck_assert(json_string_is(doc, i, (char *)text.data, buffer_len(&text) - 1));
-		made = oracle_string((char *)text.data, buffer_len(&text) - 1);
-	}
-	buffer_free(&text);
-	return made;
-}
-
-/* Our tokens as a tree of jansson's, so that jansson compares. */
-static struct oracle_value *tree(const struct json_doc *doc, uint32_t i, bool reals)
-{
-	const struct json_token *t = &doc->tokens[i];
-	struct oracle_value *made;
-
-	if (t->kind != JSON_ARRAY && t->kind != JSON_OBJECT)
-		return scalar(doc, i, reals);
-	made = t->kind == JSON_ARRAY ? oracle_array() : oracle_object();
-	for (uint32_t child = i + 1; child < t->next; child = doc->tokens[child].next) {
-		struct buffer name = { 0 };
-
-		if (t->kind == JSON_ARRAY) {
-			oracle_append(made, tree(doc, child, reals));
-			continue;
-		}
-		ck_assert(json_string_get(doc, child, &name));
-		buffer_add_byte(&name, '\0');
-		child = doc->tokens[child].next;
-		oracle_set(made, (char *)name.data, tree(doc, child, reals));
-		buffer_free(&name);
-	}
-	return made;
-}
-
-static bool has_lone_surrogate(const struct json_doc *doc)
-{
-	for (uint32_t i = 0; i < doc->count; i++) {
-		if (doc->tokens[i].flags & JSON_LONE_SURROGATE)
-			return true;
-	}
-	return false;
-}
-
 /* Fails the test with TEXT in a form that can be read and pasted. */
 static void differ(const char *text, size_t len, const char *how)
 {
@@ -108,30 +37,12 @@ static void differ(const char *text, size_t len, const char *how)
 /* Returns whether the text was taken by both. */
 static bool compare(struct json_doc *doc, const char *text, size_t len)
 {
-	bool reals, breaks;
-	struct oracle_value *theirs, *ours;
-	enum oracle_verdict verdict = oracle_judge(text, len, &theirs, &reals);
-	bool good = json_parse(doc, text, len);
-	size_t error_at = doc->error_at;
+	bool taken;
+	const char *how = oracle_compare(doc, text, len, DEPTH, &taken);
 
-	if (memchr(text, '\0', len) != NULL)
-		verdict = good ? ORACLE_REFUSED : ORACLE_SILENT;
-	if (good != (verdict == ORACLE_TAKEN) && verdict != ORACLE_SILENT &&
-	    !(good && has_lone_surrogate(doc)))
-		differ(text, len, good ? "taken by the walker alone" : doc->error);
-	if (portable_json_parse(doc, text, len) != good || doc->error_at != error_at ||
-	    json_check(text, len, DEPTH, &breaks) != good)
-		differ(text, len, "the forms of the walker differ");
-	if (verdict != ORACLE_TAKEN || !good) {
-		oracle_free(theirs);
-		return false;
-	}
-	ours = tree(doc, 0, reals);
-	if (!oracle_equal(ours, theirs))
-		differ(text, len, "the values differ");
-	oracle_free(ours);
-	oracle_free(theirs);
-	return true;
+	if (how != NULL)
+		differ(text, len, how);
+	return taken;
 }
 
 START_TEST(every_change_of_one_byte)
