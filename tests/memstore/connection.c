@@ -258,14 +258,17 @@ static bool malformed(const struct package *p)
 	return (p->flags & PACKAGE_AUTHENTICATED) && p->password_len + p->payload_len == 0;
 }
 
-/* Handles the first frame that waits. Returns false where none is whole. */
-static bool take_frame(struct connection *c)
+/* Handles the first frame that waits. Returns false where none is whole; *LACKS is then the bytes
+ * that it lacks, where that is known. */
+static bool take_frame(struct connection *c, size_t *lacks)
 {
 	struct package package;
 	size_t size;
 
 	switch (frame_look(buffer_at(&c->in), buffer_len(&c->in), FRAME_MOST, &package, &size)) {
 	case FRAME_INCOMPLETE:
+		if (size > buffer_len(&c->in))
+			*lacks = size - buffer_len(&c->in);
 		return false;
 	case FRAME_BAD_LENGTH:
 		refuse_length(c);
@@ -298,10 +301,16 @@ static bool take_frame(struct connection *c)
 
 static void take_frames(struct connection *c)
 {
-	while (buffer_len(&c->in) > 0 && take_frame(c))
+	size_t lacks = 0;
+
+	while (buffer_len(&c->in) > 0 && take_frame(c, &lacks))
 		;
-	if (!c->closed)
-		buffer_shrink(&c->in, KEEP);
+	if (c->closed)
+		return;
+	/* The whole of a large frame gets its room at once, not by doubling. */
+	if (lacks > READ_AT_ONCE)
+		(void)buffer_room(&c->in, lacks + READ_AT_ONCE);
+	buffer_shrink(&c->in, KEEP);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)

@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control.h"
@@ -40,6 +41,8 @@ enum option_code {
 };
 
 enum { PORT_MOST = 65535, MILLISECONDS_MOST = 24 * 60 * 60 * 1000 };
+
+enum { SPARE_BYTES = 128 * 1024 * 1024 }; /* of buffers, kept to be used again */
 
 static const struct option long_options[] = {
 	{ "listen", required_argument, NULL, OPTION_LISTEN },
@@ -289,6 +292,7 @@ int main(int argc, char **argv)
 	read_options(&options, argc, argv);
 	log_setup(options.verbose ? LOG_DEBUG : LOG_INFO, LOG_PREFIX_AUTO, LOG_FORMAT_TEXT);
 	(void)signal(SIGPIPE, SIG_IGN);
+	buffer_keep_spares(SPARE_BYTES);
 	loop = loop_new();
 	if (!server_start(&server, loop, &options))
 		status = EX_UNAVAILABLE;
@@ -299,6 +303,7 @@ int main(int argc, char **argv)
 	control_stop(&control);
 	server_stop(&server);
 	loop_free(loop);
+	buffer_keep_spares(0);
 	libevent_global_shutdown();
 	return status;
 }
