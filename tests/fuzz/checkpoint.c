@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "bridge/checkpoint_file.h"
 #include "fuzz.h"
 
@@ -78,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char fault[CHECKPOINT_FAULT] = "";
 	struct checkpoint_file *f;
 
+	log_setup(LOG_ERROR, LOG_PREFIX_NEVER, LOG_FORMAT_TEXT);
 	make_folder();
 	remove_files();
 	put_bytes(data, size);
