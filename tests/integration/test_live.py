@@ -205,7 +205,9 @@ def _(world):
                     {"stream": "s", "window": -1}, {"stream": "s", "window": "1"}, {"stream": "s", "payload": "xml"},
                     {"stream": "s", "group": 1}, {"stream": "s", "mode": "live", "group": "g"}, {"stream": "s", "in_flight": 5},
                     {"stream": "s", "colour": "red"}, {"stream": "s", "group": "g", "in_flight": 0},
-                    {"stream": "s", "group": "g", "in_flight": -1}, {"stream": "s", "group": ""}):
+                    {"stream": "s", "group": "g", "in_flight": -1}, {"stream": "s", "group": ""},
+                    {"stream": "s", "group": "g", "in_flight": 10001}, {"stream": "s", "window": 100001},
+                    {"stream": "s", "sub": ""}, {"stream": "s", "sub": "x" * 129}):
         client.fails("subscribe", "bad_request", **members)
     client.quiet()
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from harness import CONNECTED, equal, has, main, test, true, until
+from harness import CONNECTED, controlled, equal, has, main, test, true
 
 MESSAGES = """WriteEvents ReadEvent ReadStreamEvents ReadStreamEventsBackward ReadAllEvents ReadAllEventsBackward
 FilteredReadAllEvents FilteredReadAllEventsBackward DeleteStream TransactionStart TransactionWrite TransactionCommit
@@ -106,24 +106,50 @@ def _(world):
         client.fails("status", "bad_request", all=bad)
 
 
-@test("requests in flight are counted")
-def _(world):
-    client, stream = world.client(), world.stream()
-    client.write(stream, "a")
-    until(lambda: client.ok("status")["store"]["in_flight"] == 0, "none in flight")
+@test("requests in flight are counted: those of the store, and of each client its own")
+def _(_):
+    with controlled() as (world, control):
+        client, other, stream = world.client(), world.client(), world.stream()
+        control.stall("WriteEvents")
+        for number in range(3):
+            client.send({"op": "execute", "id": number, "message": "WriteEvents",
+                         "body": {"event_stream_id": stream, "events": [{"event_type": "t"}]}})
+        equal(client.ok("status")["client"]["in_flight"], 3, "of the client")
+        status = other.ok("status")
+        equal(status["store"]["in_flight"] + status["store"]["queued"], 3, "of the store")
+        equal(status["client"]["in_flight"], 0, "of another client")
+        control.clear()
+        control.resume()
+        for number in range(3):
+            true("ok" in client.reply(number), "an answer to each")
+        has(other.ok("status")["store"], in_flight=0, queued=0)
 
 
 @test("a subscription in status: state, window, outstanding, delivered, acked, retried, last position")
 def _(world):
     client, stream = world.client(), world.stream()
-    sub = client.subscribe(stream=stream)
-    client.write(stream, "a", "b", "c")
-    for _ in range(3):
-        client.push("event")
+    client.write(stream, "a", "b", "c", "d")
+    client.subscribe(stream=stream, sub="s", window=3, **{"from": "start"})
+    ids = [client.push("event")["ack_id"] for _ in range(3)]
     mine = client.ok("status")["client"]["subscriptions"][0]
-    has(mine, sub=sub, stream=stream, delivered=3, acked=0, outstanding=0)
-    true(isinstance(mine["state"], str) and "window" in mine and "retried" in mine, "members of %r" % mine)
-    true(any(name.startswith("last") for name in mine), "the last position in %r" % mine)
+    has(mine, sub="s", mode="catchup", stream=stream, window=3, outstanding=3, delivered=3, acked=0, retried=0, last_event_number=2)
+    true(isinstance(mine["state"], str) and mine["state"], "state in %r" % mine)
+    client.ok("ack", sub="s", events=ids[:1])
+    equal(client.push("event")["event"]["event_number"], 3, "the next")
+    client.push("caught_up")
+    client.ok("nack", sub="s", events=ids[1:2])
+    equal(client.push("event")["event"]["event_number"], 1, "again")
+    has(client.ok("status")["client"]["subscriptions"][0], outstanding=3, acked=1, retried=1, last_event_number=3)
+
+
+@test("a subscription of all streams in status: the position of the last event")
+def _(_):
+    with controlled({"store": {"username": "admin", "password": "changeit"}}) as (world, _):
+        client = world.client()
+        client.subscribe(stream="$all", sub="s")
+        client.write("s", "a")
+        push = client.push("event")
+        has(client.ok("status")["client"]["subscriptions"][0], stream="$all", last_position=push["position"])
 
 
 if __name__ == "__main__":
