@@ -526,6 +526,8 @@ static bool encode_list(struct encoder *e, const struct layout_member *m, struct
 
 	if (tokens[list].kind != JSON_ARRAY)
 		return wrong(e, p, "must be an array");
+	if (m->required && tokens[list].next == list + 1)
+		return wrong(e, p, "must not be empty");
 	p->index = 0;
 	for (uint32_t i = list + 1; i < tokens[list].next; i = tokens[i].next) {
 		if (!encode_value(e, m, p, i, FORM_JSON))

@@ -69,6 +69,18 @@ def _():
             client.quiet()
 
 
+@test("a filter that lacks something is bad_request, and does not let everything through")
+def _():
+    with stage(NEW[0]) as (_, _, client):
+        bad = [{name: value for name, value in PREFIX.items() if name != left_out} for left_out in PREFIX]
+        for one, named in zip(bad + [dict(PREFIX, data=[])], list(PREFIX) + ["data"]):
+            for error in (client.fails("subscribe", "bad_request", stream="$all", filter=one),
+                          client.fails("subscribe", "bad_request", stream="$all", filter=one, **{"from": "start"}),
+                          client.refuses("FilteredReadAllEvents", "bad_request", {"filter": one})):
+                true("filter." + named in error["message"], "named in %r" % error)
+        equal(client.ok("status")["client"]["subscriptions"], [], "subscriptions")
+
+
 @test("a pattern that is none: server_bad_request with the server's words, not a word about its version")
 def _():
     for version in ("20.10.6", "22.10.5"):

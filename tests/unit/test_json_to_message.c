@@ -514,6 +514,8 @@ START_TEST(encodes_a_part)
 }
 END_TEST
 
+#define FILTER(more) "{\"context\":\"StreamId\",\"type\":\"Prefix\"" more "}"
+
 START_TEST(tells_faults_of_a_part)
 {
 	static const struct {
@@ -523,11 +525,16 @@ START_TEST(tells_faults_of_a_part)
 		{ "[]", "filter must be an object" },
 		{ "{\"context\":\"Stream\"}",
 		  "filter.context must be one of \"StreamId\", \"EventType\"" },
-		{ "{\"data\":[\"a\",1]}", "filter.data[1] must be a string" },
-		{ "{\"data\":\"a\"}", "filter.data must be an array" },
+		{ "{}", "filter.context must be given" },
+		{ "{\"context\":\"StreamId\"}", "filter.type must be given" },
+		{ FILTER(""), "filter.data must be given" },
+		{ FILTER(",\"data\":[]"), "filter.data must not be empty" },
+		{ FILTER(",\"data\":[\"a\",1]"), "filter.data[1] must be a string" },
+		{ FILTER(",\"data\":\"a\""), "filter.data must be an array" },
 		{ "{\"kind\":1}",
 		  "unknown member \"kind\" in filter; accepted: context, type, data" },
-		{ "{\"type\":0}", "filter.type must be one of \"Regex\", \"Prefix\"" },
+		{ "{\"context\":\"StreamId\",\"type\":0}",
+		  "filter.type must be one of \"Regex\", \"Prefix\"" },
 	};
 
 	for (size_t i = 0; i < COUNT(faults); i++) {
@@ -663,9 +670,9 @@ static const struct {
 	{ "TransactionCommit", "{\"transaction_id\":{}}", "transaction_id" INT64_FAULT },
 	{ "FilteredReadAllEvents", "{}", "filter must be given" },
 	{ "FilteredReadAllEvents", "{\"filter\":null}", "filter must be an object" },
-	{ "FilteredReadAllEvents", "{\"filter\":{\"data\":[null]}}",
+	{ "FilteredReadAllEvents", "{\"filter\":" FILTER(",\"data\":[null]") "}",
 	  "filter.data[0] must be a string" },
-	{ "FilteredReadAllEvents", "{\"filter\":{\"type\":\"regex\"}}",
+	{ "FilteredReadAllEvents", "{\"filter\":{\"context\":\"StreamId\",\"type\":\"regex\"}}",
 	  "filter.type must be one of \"Regex\", \"Prefix\"" },
 	{ "FilteredReadAllEvents", "{\"filter\":{\"x\":1}}",
 	  "unknown member \"x\" in filter; accepted: context, type, data" },

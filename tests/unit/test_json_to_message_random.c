@@ -256,6 +256,18 @@ static size_t parts(ProtobufCMessage *message, const char *name, ProtobufCMessag
 	return *(size_t *)any_quantifier(message, f);
 }
 
+static void complete_filter(Es__Filter *filter)
+{
+	set_absent(&filter->base, "context", ES__FILTER__FILTER_CONTEXT__EventType);
+	set_absent(&filter->base, "type", ES__FILTER__FILTER_TYPE__Prefix);
+	if (filter->n_data > 0)
+		return;
+	filter->data = malloc(sizeof(*filter->data));
+	ck_assert_ptr_nonnull(filter->data);
+	filter->data[0] = strdup("text");
+	filter->n_data = 1;
+}
+
 /* What a body must have, which any_message() may have left out. */
 static void complete(ProtobufCMessage *message, struct any *any)
 {
@@ -271,6 +283,8 @@ static void complete(ProtobufCMessage *message, struct any *any)
 	if (filter != NULL && !any_has(message, filter))
 		*(ProtobufCMessage **)any_member(message, filter) =
 			any_message(filter->descriptor, any);
+	if (filter != NULL)
+		complete_filter(*(Es__Filter **)any_member(message, filter));
 }
 
 /* Sets what the encoder puts in where the body leaves it out: the defaults, then zeros. */
