@@ -319,7 +319,7 @@ void batch_give(struct consume *c)
 	write_out(c);
 }
 
-void batch_event(struct consume *c, void *at)
+void batch_event(struct consume *c, const void *at)
 {
 	if (at == &c->batch->output && c->batch->output >= 0)
 		take_answers(c);

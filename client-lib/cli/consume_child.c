@@ -20,8 +20,6 @@ enum {
 	NUMBER_TEXT = 64,
 };
 
-extern char **environ;
-
 /* The environment -------------------------------------------------------------------------------- */
 
 struct variables {

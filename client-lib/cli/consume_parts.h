@@ -120,7 +120,7 @@ void run_kill(struct consume *c);
 /* One command for all events: the same. */
 bool batch_begin(struct consume *c);
 void batch_give(struct consume *c);
-void batch_event(struct consume *c, void *at);
+void batch_event(struct consume *c, const void *at);
 void batch_ended(struct consume *c, pid_t pid, int how);
 void batch_times(struct consume *c);
 int64_t batch_deadline(const struct consume *c);

@@ -231,6 +231,18 @@ static int64_t number_of_line(struct export *x, const char *line, size_t len)
 	return same ? number : -1;
 }
 
+/* What stands behind the last line end is cut off where it can be the beginning of an event: it is
+ * that of an export which was killed. */
+static bool may_be_cut(const struct export *x, off_t ends, off_t size)
+{
+	static const char begins[] = "{\"event_stream_id\":";
+	char piece[sizeof(begins) - 1];
+	size_t len =
+		(uint64_t)(size - ends) < sizeof(piece) ? (size_t)(size - ends) : sizeof(piece);
+
+	return pread(x->fd, piece, len, ends) == (ssize_t)len && memcmp(piece, begins, len) == 0;
+}
+
 static int go_on_behind(struct export *x, off_t begins, off_t ends)
 {
 	struct buffer line = { 0 };
@@ -262,11 +274,30 @@ static int open_file(struct export *x)
 		return fail(EX_CANTCREAT, "export: %s is no file to go on with", x->options->file);
 	if (!find_last_line(x->fd, st.st_size, &begins, &ends))
 		return fail(EX_IOERR, "export: %s: %s", x->options->file, strerror(errno));
+	if (!may_be_cut(x, ends, st.st_size))
+		return fail(EX_DATAERR, "export: what stands at the end of %s is no event",
+			    x->options->file);
 	if (ends > 0)
 		status = go_on_behind(x, begins, ends);
 	if (status == EX_OK && (ftruncate(x->fd, ends) != 0 || lseek(x->fd, ends, SEEK_SET) < 0))
 		status = fail(EX_IOERR, "export: %s: %s", x->options->file, strerror(errno));
 	return status;
+}
+
+/* A stream that does not exist leaves no file behind. */
+static int find_stream(const struct export *x)
+{
+	struct esbridge_read read = { .size = sizeof(read),
+				      .stream = x->cli->arguments[0],
+				      .max_count = 1,
+				      .backward = true,
+				      .keep_links = true };
+	struct esbridge_message *page = esbridge_read(x->cli->bridge, &read, &x->cli->request);
+
+	if (page == NULL)
+		return cli_fault(x->cli, "export");
+	esbridge_message_free(page);
+	return EX_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------ */
@@ -285,7 +316,9 @@ static int prepare(struct export *x)
 	x->next.number = o->from.number;
 	if (o->to.from == ESBRIDGE_FROM_NUMBER)
 		x->last = o->to.number;
-	return o->file != NULL ? open_file(x) : EX_OK;
+	if (o->to.from == ESBRIDGE_FROM_START)
+		x->last = 0;
+	return EX_OK;
 }
 
 static int run_export(struct cli *cli)
@@ -303,6 +336,10 @@ static int run_export(struct cli *cli)
 	signals_catch();
 	if (status == EX_OK)
 		status = cli_connect(cli);
+	if (status == EX_OK)
+		status = find_stream(&x);
+	if (status == EX_OK && x.options->file != NULL)
+		status = open_file(&x);
 	progress_begin(&x.progress, cli);
 	if (status == EX_OK)
 		status = export_pages(&x);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@ enum {
 	BATCH_DEFAULT = 500,
 	BATCH_MOST = 10000,
 	BATCH_BYTES = 4 << 20,
-	TRIES = 50, /* of one write, while its outcome is not known */
+	TRIES = 100,    /* of one write, while its outcome is not known, */
+	PAUSE_MS = 200, /* with a pause between two */
 	DEPTH = 512,
 	TOKENS_MOST = 1000000,
 	FAULT_TEXT = 200,
@@ -81,8 +83,6 @@ static void remember(struct import *m, const struct guid *id)
 	struct piece *p = m->pieces;
 	struct idnode *node;
 
-	if (idtable_find(&m->known, id) != NULL)
-		return;
 	if (p == NULL || p->count == PAGE) {
 		p = mem_new(sizeof(*p));
 		p->next = m->pieces;
@@ -185,9 +185,13 @@ static int write_batch(struct import *m)
 
 	if (m->count == 0)
 		return EX_OK;
-	for (int i = 0; i < TRIES && reply == NULL && !signals_caught(); i++) {
+	/* A batch that was begun before a signal is written: nobody could tell else what is. */
+	for (int i = 0; i < TRIES && reply == NULL; i++) {
+		if (i > 0)
+			(void)poll(NULL, 0, PAUSE_MS);
 		reply = try_write(m);
-		if (reply == NULL && !may_be_repeated(esbridge_error(m->cli->bridge)->code))
+		if (reply == NULL &&
+		    (signals_caught() || !may_be_repeated(esbridge_error(m->cli->bridge)->code)))
 			break;
 	}
 	if (reply == NULL) {
@@ -237,6 +241,7 @@ static int take_line(struct import *m, const char *line, size_t len)
 	char fault[FAULT_TEXT] =
 		"\"event_id\" is missing, or is no UUID: without it a repeated import "
 		"would double the event";
+	struct idnode *known;
 	struct guid id;
 	bool good;
 
@@ -245,10 +250,9 @@ static int take_line(struct import *m, const char *line, size_t len)
 		return EX_OK;
 	good = event_from_line(&m->events, line, len, fault, sizeof(fault)) &&
 	       id_of(m, line, len, &id);
-	if (!good || idtable_find(&m->known, &id) != NULL) {
-		if (!m->events.failed)
-			buffer_cut(&m->events, buffer_len(&m->events) - before);
-	}
+	known = good ? idtable_find(&m->known, &id) : NULL;
+	if ((!good || known != NULL) && !m->events.failed)
+		buffer_cut(&m->events, buffer_len(&m->events) - before);
 	if (!good) {
 		int status = write_batch(m);
 
@@ -256,11 +260,12 @@ static int take_line(struct import *m, const char *line, size_t len)
 			       ? status
 			       : fail(EX_DATAERR, "import: line %" PRIu64 ": %s", m->line, fault);
 	}
-	if (idtable_find(&m->known, &id) != NULL) {
+	/* An id that is in the stream twice stands in two lines. */
+	if (known != NULL) {
+		idtable_remove(&m->known, known);
 		m->skipped++;
 		return EX_OK;
 	}
-	remember(m, &id);
 	if (m->count++ == 0)
 		m->first = m->line;
 	if (m->count >= m->options->batch || buffer_len(&m->events) >= BATCH_BYTES)

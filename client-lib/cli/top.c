@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,20 @@ struct top {
 
 /* The terminal ----------------------------------------------------------------------------------- */
 
+static struct termios terminal; /* as it was, for give_back_at_once() */
+
+/* What ends the process at once gives the screen back as well. */
+static void give_back_at_once(int number)
+{
+	static const char text[] = "\033[?25h\033[?1049l";
+	ssize_t written = write(STDOUT_FILENO, text, sizeof(text) - 1);
+
+	(void)written;
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
+	(void)signal(number, SIG_DFL);
+	(void)raise(number);
+}
+
 /* Another screen, no cursor, keys as they are typed; all of it is put back at the end. */
 static void take_screen(struct top *t)
 {
@@ -59,12 +74,17 @@ static void take_screen(struct top *t)
 	    tcgetattr(STDIN_FILENO, &t->saved) != 0)
 		return;
 	raw = t->saved;
+	/* Without ISIG for the keys that stop and quit: the shell would get a screen that is ours.
+	 */
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	raw.c_cc[VSUSP] = raw.c_cc[VQUIT] = _POSIX_VDISABLE;
 	raw.c_cc[VMIN] = 0;
 	raw.c_cc[VTIME] = 0;
 	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0)
 		return;
 	t->screen = true;
+	terminal = t->saved;
+	(void)signal(SIGQUIT, give_back_at_once);
 	fputs("\033[?1049h\033[?25l", stdout);
 }
 
@@ -97,8 +117,6 @@ static void take_keys(struct top *t)
 
 	for (ssize_t i = 0; i < n; i++)
 		t->stopped = t->stopped || keys[i] == 'q' || keys[i] == 'Q';
-	if (n == 0 && !t->screen)
-		t->stopped = true;
 }
 
 /* Rates ------------------------------------------------------------------------------------------ */

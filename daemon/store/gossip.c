@@ -90,8 +90,6 @@ bool gossip_read(const char *text, size_t len, struct gossip *g, char *fault, si
 	json_error_t error;
 	json_t *root = json_loadb(text, len, 0, &error);
 	const json_t *members = json_object_get(root, "members");
-	size_t i;
-	json_t *member;
 
 	g->count = 0;
 	if (!json_is_array(members)) {
@@ -100,7 +98,8 @@ bool gossip_read(const char *text, size_t len, struct gossip *g, char *fault, si
 		json_decref(root);
 		return false;
 	}
-	json_array_foreach(members, i, member) read_node(member, g);
+	for (size_t i = 0; i < json_array_size(members); i++)
+		read_node(json_array_get(members, i), g);
 	json_decref(root);
 	return true;
 }

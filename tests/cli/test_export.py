@@ -74,8 +74,28 @@ def ranges(world):
     equal([e["event_number"] for e in events(ok(world, "export", stream, "-q"))], list(range(1200)), "all")
     equal([e["event_number"] for e in events(ok(world, "export", stream, "-q", "-f", "3", "-t", "5"))], [3, 4, 5], "some")
     run(world, "export", "nosuch").expect(NOINPUT, "")
+    path = os.path.join(world.folder, "not-made")
+    run(world, "export", "nosuch", "-a", path).expect(NOINPUT, "")
+    true(not os.path.exists(path), "no file for no stream")
+    equal([e["event_number"] for e in events(ok(world, "export", stream, "-q", "-t", "start"))], [0], "to the start")
     run(world, "export", stream, "-f", "1/1").expect(USAGE, "", "--from and --to take")
     run(world, "export", stream, "-f", "1", "-a", "x").expect(USAGE, "", "--append")
+
+
+@test("an id that is in a stream twice goes over twice, and a repetition doubles nothing")
+def same_id(world):
+    source, target = world.stream(), world.stream()
+    twice = {"event_type": "t", "event_id": str(uuid.uuid4()), "data": 1}
+    with world.bridge.client() as client:
+        client.write(source, twice, twice, "other")
+    out = ok(world, "export", source, "-q")
+    for _ in range(2):
+        ok(world, "import", target, "-q", stdin=out)
+        equal(stored(world, target), stored(world, source), "what was imported")
+    half = world.stream()
+    ok(world, "import", half, "-q", stdin=out.splitlines(True)[0])
+    ok(world, "import", half, "-q", stdin=out)
+    equal(stored(world, half), stored(world, source), "what was gone on with")
 
 
 @test("export --append goes on behind the last whole line; another file is not touched")
@@ -98,10 +118,10 @@ def append(world):
     with open(path, encoding="utf-8") as file:
         equal(len(file.readlines()), 12, "lines")
     other = os.path.join(world.folder, "other")
-    for content in ("no event\n", text.replace(stream, "elsewhere")):
+    for content in ("no event\n", text.replace(stream, "elsewhere"), "somebody's file", text + "more"):
         with open(other, "w", encoding="utf-8") as file:
             file.write(content)
-        run(world, "export", stream, "-a", other).expect(DATAERR, "", "no event of stream")
+        run(world, "export", stream, "-a", other).expect(DATAERR, "", "no event")
         with open(other, encoding="utf-8") as file:
             equal(file.read(), content, "the file is as it was")
     run(world, "export", stream, "-a", os.path.join(world.folder, "no/such/file")).expect(CANTCREAT, "")
