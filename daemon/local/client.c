@@ -18,6 +18,7 @@ enum {
 	READ_MOST = 1024 * 1024,
 	LINES_PER_TURN = 64,
 	TURN_US = 1000,
+	WRITE_EARLY = 32 * 1024, /* bytes of output that do not wait for the end of the turn */
 };
 
 static void flush_later(struct client *c)
@@ -103,6 +104,14 @@ static void be_gone(struct client *c)
 	work_later(c);
 }
 
+/* The socket takes no more for now. Its reader has to do something in time; MOVED: it just has. */
+static void await_room(struct client *c, bool moved)
+{
+	event_add(c->writable, NULL);
+	if (moved || !deadline_is_set(&c->stall))
+		loop_set_deadline(c->local->loop, &c->stall, c->local->settings.stall_timeout);
+}
+
 static void write_out(struct client *c)
 {
 	ssize_t n;
@@ -119,9 +128,8 @@ static void write_out(struct client *c)
 		client_close(c, CLIENT_OUT_OF_MEMORY);
 		return;
 	}
-	if (buffer_len(&c->out) == 0)
-		return;
-	n = buffer_write_fd(&c->out, c->fd);
+	/* All may have gone out early: what follows from that is still due. */
+	n = buffer_len(&c->out) == 0 ? 0 : buffer_write_fd(&c->out, c->fd);
 	if (n < 0 && errno != EAGAIN) {
 		be_gone(c);
 		return;
@@ -129,10 +137,7 @@ static void write_out(struct client *c)
 	if (n > 0)
 		c->local->counters.bytes_out += (uint64_t)n;
 	if (buffer_len(&c->out) > 0) {
-		event_add(c->writable, NULL);
-		if (n > 0 || !deadline_is_set(&c->stall))
-			loop_set_deadline(c->local->loop, &c->stall,
-					  c->local->settings.stall_timeout);
+		await_room(c, n > 0);
 	} else {
 		loop_clear_deadline(c->local->loop, &c->stall);
 		buffer_shrink(&c->out, 0);
@@ -357,9 +362,31 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* What the bridge says -------------------------------------------------------------------------- */
 
+/*
+ * Writes what has come together, so that the readers of many events do not fill more memory than
+ * the processor has at hand. What comes of it, errors too, is looked at when the turn ends: C must
+ * not be closed under whoever has just written.
+ */
+static void write_early(struct client *c)
+{
+	ssize_t n;
+
+	if (c->closed || c->gone || c->out.failed || event_pending(c->writable, EV_WRITE, NULL))
+		return;
+	n = buffer_write_fd(&c->out, c->fd);
+	if (n > 0)
+		c->local->counters.bytes_out += (uint64_t)n;
+	if (buffer_len(&c->out) > 0)
+		await_room(c, n > 0);
+}
+
 static void on_wrote(struct session *s)
 {
-	flush_later(CONTAINER(s, struct client, session));
+	struct client *c = CONTAINER(s, struct client, session);
+
+	flush_later(c);
+	if (buffer_len(&c->out) >= WRITE_EARLY)
+		write_early(c);
 }
 
 static void on_eased(struct session *s)
