@@ -119,5 +119,17 @@ def _(world):
     from_the_start(unread["catchup"], 5000)
 
 
+@test(("under sanitizers, unmeasured: " if SANITIZED else "") + "300 clients that have each read 100 KiB and do nothing keep no memory of it")
+def _(world):
+    stream = world.stream()
+    world.client().write(stream, {"event_type": "large", "data_text": "x" * 100000})
+    clients = [world.client() for _ in range(300)]
+    before = kilobytes(world, "VmRSS")
+    for client in clients:
+        equal(len(client.read(stream)["events"]), 1, "events")
+    more = until(lambda: SANITIZED or kilobytes(world, "VmRSS") - before < 8 * 1024, "less than 8 MiB more than before")
+    true(more, "memory")
+
+
 if __name__ == "__main__":
     main(SETTINGS)
