@@ -71,11 +71,6 @@ static const struct consume_options defaults = { .jobs = 1, .count = INT64_MAX }
 
 /* Items ------------------------------------------------------------------------------------------ */
 
-static struct item *item_at(struct link *l)
-{
-	return CONTAINER(l, struct item, link);
-}
-
 void item_free(struct item *item)
 {
 	list_remove(&item->link);

@@ -48,11 +48,6 @@ struct batch {
 	size_t ack_count;
 };
 
-static struct item *item_at(struct link *l)
-{
-	return CONTAINER(l, struct item, link);
-}
-
 /* Life ------------------------------------------------------------------------------------------- */
 
 static void close_end(struct consume *c, int *fd)

@@ -70,6 +70,11 @@ struct consume {
 	struct batch *batch; /* the long-lived command, or NULL */
 };
 
+static inline struct item *item_at(struct link *l)
+{
+	return CONTAINER(l, struct item, link);
+}
+
 /* Looks at RESULT of an acknowledgement to the library. */
 void consume_answered(struct consume *c, int result);
 

@@ -20,11 +20,6 @@ enum {
 	REASON = 80,
 };
 
-static struct item *item_at(struct link *l)
-{
-	return CONTAINER(l, struct item, link);
-}
-
 /* Standard input --------------------------------------------------------------------------------- */
 
 static void close_input(struct consume *c, struct item *item)

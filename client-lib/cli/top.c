@@ -46,12 +46,11 @@ struct top {
 	bool all;     /* the daemon tells of all clients */
 	bool screen;  /* the terminal is ours */
 	bool stopped; /* 'q' was typed */
-	struct termios saved;
 };
 
 /* The terminal ----------------------------------------------------------------------------------- */
 
-static struct termios terminal; /* as it was, for give_back_at_once() */
+static struct termios terminal; /* as it was; a signal handler has to find it */
 
 /* What ends the process at once gives the screen back as well. */
 static void give_back_at_once(int number)
@@ -71,9 +70,9 @@ static void take_screen(struct top *t)
 	struct termios raw;
 
 	if (t->options->once || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO) ||
-	    tcgetattr(STDIN_FILENO, &t->saved) != 0)
+	    tcgetattr(STDIN_FILENO, &terminal) != 0)
 		return;
-	raw = t->saved;
+	raw = terminal;
 	/* Without ISIG for the keys that stop and quit: the shell would get a screen that is ours.
 	 */
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
@@ -83,7 +82,6 @@ static void take_screen(struct top *t)
 	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0)
 		return;
 	t->screen = true;
-	terminal = t->saved;
 	(void)signal(SIGQUIT, give_back_at_once);
 	fputs("\033[?1049h\033[?25l", stdout);
 }
@@ -94,7 +92,7 @@ static void give_screen_back(struct top *t)
 		return;
 	fputs("\033[?25h\033[?1049l", stdout);
 	(void)output_flush();
-	(void)tcsetattr(STDIN_FILENO, TCSANOW, &t->saved);
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
 	t->screen = false;
 }
 
