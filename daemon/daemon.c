@@ -13,10 +13,10 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "base/notify.h"
 #include "bridge/checkpoint.h"
 #include "local/listener.h"
 #include "local/metrics_http.h"
+#include "service.h"
 
 enum {
 	SIGNALS = 3,
@@ -33,6 +33,7 @@ struct daemon {
 	struct listener *listener;
 	struct metrics_http *metrics; /* NULL: not wanted */
 	struct event *signals[SIGNALS];
+	struct service service;
 	struct deadline age;   /* when memory that nobody has used lately is given back */
 	struct deadline drain; /* the end of the patience with clients at the stop */
 	struct job end;
@@ -164,7 +165,7 @@ static void reload(struct daemon *d)
 		log_write(LOG_WARNING, "there is no file of settings to read again");
 		return;
 	}
-	notify_format("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)loop_clock_us());
+	service_reloading();
 	if (config_load(&fresh, d->options->file, complain, NULL)) {
 		settings_reload(config_table, d->config, &fresh, changed, d);
 		config_free(&fresh);
@@ -173,7 +174,7 @@ static void reload(struct daemon *d)
 	} else {
 		log_write(LOG_ERROR, "the settings stay as they were file=%s", d->options->file);
 	}
-	notify_send("READY=1");
+	service_ready(&d->service);
 }
 
 /* Stopping -------------------------------------------------------------------------------------- */
@@ -214,10 +215,12 @@ static void stop(struct daemon *d, int status)
 	}
 	log_write(LOG_NOTICE, "stopping clients=%u requests=%u", d->local.client_count,
 		  d->bridge.requests);
-	notify_send("STOPPING=1\nSTATUS=finishing what is under way");
+	service_stopping(&d->service);
+	service_status(&d->service, "finishing what is under way");
 	d->stopping = true;
 	d->status = status;
 	d->local.draining = true;
+	listener_drain(d->listener);
 	loop_set_deadline(d->loop, &d->drain, (uint64_t)d->config->daemon.drain_timeout);
 	for (l = list_first(&d->local.clients); l != NULL; l = next) {
 		next = list_next(&d->local.clients, l);
@@ -232,10 +235,10 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	struct daemon *d = arg;
 
 	(void)what;
-	if (number == SIGHUP)
-		reload(d);
-	else
+	if (number != SIGHUP)
 		stop(d, EX_OK);
+	else if (!d->stopping)
+		reload(d);
 }
 
 /* The store ------------------------------------------------------------------------------------- */
@@ -245,11 +248,14 @@ static void on_store_changed(void *arg, bool ready)
 	struct daemon *d = arg;
 	struct connection_view view;
 
+	if (d->stopping)
+		return;
 	connection_look(d->bridge.store->connection, &view);
 	if (ready)
-		notify_format("STATUS=connected to %s", view.endpoint);
-	else if (!d->stopping)
-		notify_format("STATUS=not connected to %s: %s", view.endpoint, view.last_error);
+		service_status(&d->service, "connected to %s", view.endpoint);
+	else
+		service_status(&d->service, "not connected to %s: %s", view.endpoint,
+			       view.last_error);
 }
 
 static void on_gave_up(void *arg)
@@ -311,6 +317,7 @@ static int start(struct daemon *d)
 	struct store_settings store;
 
 	d->loop = loop_new();
+	service_init(&d->service, d->loop);
 	watch_signals(d);
 	d->bridge.loop = d->local.loop = d->loop;
 	d->local.bridge = &d->bridge;
@@ -364,6 +371,7 @@ static void tidy(struct daemon *d)
 	for (size_t i = 0; i < SIGNALS; i++)
 		event_free(d->signals[i]);
 	loop_clear_deadline(d->loop, &d->age);
+	service_end(&d->service);
 	loop_free(d->loop);
 	buffer_keep_spares(0);
 }
@@ -380,8 +388,9 @@ int daemon_run(struct config *config, const struct options *options)
 		return d.status;
 	}
 	log_write(LOG_NOTICE, "esbridged %s listens socket=%s server=%s", PACKAGE_VERSION,
-		  config->socket.path, server);
-	notify_format("READY=1\nSTATUS=connecting to %s", server);
+		  listener_path(d.listener), server);
+	service_status(&d.service, "connecting to %s", server);
+	service_ready(&d.service);
 	store_start(d.bridge.store);
 	loop_run(d.loop);
 	tidy(&d);

@@ -1,16 +1,13 @@
 #include "base/notify.h"
 
-#include <stdarg.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-enum { STATE_MOST = 512, WAIT_MOST_MS = 250 };
 
 /*
  * Fills *ADDRESS from NAME, a path or '@' and an abstract name. Returns its length, or 0 where NAME
@@ -30,37 +27,44 @@ static socklen_t fill_address(struct sockaddr_un *address, const char *name)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 }
 
-bool notify_send(const char *state)
+enum notify_result notify_send(const char *state)
 {
 	const char *name = getenv("NOTIFY_SOCKET");
-	/* READY is worth a short wait; anything else is lost rather than hold up the loop. */
-	int flags = strncmp(state, "READY=1", 7) == 0 ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT;
-	struct timeval wait = { .tv_usec = WAIT_MOST_MS * 1000 };
 	struct sockaddr_un address;
 	socklen_t address_len = name == NULL ? 0 : fill_address(&address, name);
-	size_t len = strlen(state);
-	ssize_t sent;
+	enum notify_result result = NOTIFY_SENT;
 	int fd;
 
 	if (address_len == 0)
-		return false;
+		return NOTIFY_NOBODY;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return false;
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	sent = sendto(fd, state, len, flags, (struct sockaddr *)&address, address_len);
+		return NOTIFY_FULL; /* no descriptor is left just now */
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+		   (struct sockaddr *)&address, address_len) < 0)
+		result = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? NOTIFY_FULL
+										: NOTIFY_NOBODY;
 	close(fd);
-	return sent == (ssize_t)len;
+	return result;
 }
 
-bool notify_format(const char *format, ...)
+/* The number in the environment variable NAME, or 0 where there is none that is one. */
+static uint64_t number_of(const char *name)
 {
-	char state[STATE_MOST + 1];
-	va_list args;
-	int n;
+	const char *text = getenv(name);
+	char *end;
+	uintmax_t n;
 
-	va_start(args, format);
-	n = vsnprintf(state, sizeof(state), format, args);
-	va_end(args);
-	return n >= 0 && notify_send(state);
+	if (text == NULL || *text < '0' || *text > '9')
+		return 0;
+	errno = 0;
+	n = strtoumax(text, &end, 10);
+	return errno == 0 && *end == '\0' && n <= UINT64_MAX ? (uint64_t)n : 0;
+}
+
+uint64_t notify_watchdog_us(void)
+{
+	if (getenv("WATCHDOG_PID") != NULL && number_of("WATCHDOG_PID") != (uint64_t)getpid())
+		return 0;
+	return number_of("WATCHDOG_USEC");
 }

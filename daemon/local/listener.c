@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "local/handed.h"
 
 enum {
 	ACCEPTS_PER_TURN = 64,
@@ -29,6 +31,7 @@ struct listener {
 	struct job second_look; /* before somebody is refused */
 	unsigned looks;         /* since somebody was made to wait */
 	struct sockaddr_un address;
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1]; /* '@': an abstract one */
 };
 
 static void refuse(struct local *local, int fd, enum client_refusal reason, const char *why)
@@ -243,52 +246,37 @@ static bool set_address(struct listener *l, char *fault, size_t size)
 	return true;
 }
 
-/* The number in the environment variable NAME, or -1. */
-static long number_of(const char *name)
-{
-	const char *text = getenv(name);
-	char *end;
-	long n;
-
-	if (text == NULL || *text == '\0')
-		return -1;
-	errno = 0;
-	n = strtol(text, &end, 10);
-	return errno == 0 && *end == '\0' ? n : -1;
-}
-
-/*
- * The first descriptor that the service manager hands over, where it is a Unix stream socket that
- * listens. Returns false with FAULT where one was handed over that is none; l->fd stays -1 where
- * there is none. Source: sd_listen_fds(3).
- */
-static bool take_over(struct listener *l, char *fault, size_t size)
-{
-	enum { FIRST = 3 };
-	int domain = 0, listens = 0;
-	socklen_t len = sizeof(int);
-
-	if (number_of("LISTEN_PID") != (long)getpid() || number_of("LISTEN_FDS") < 1)
-		return true;
-	if (getsockopt(FIRST, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 || domain != AF_UNIX ||
-	    getsockopt(FIRST, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || listens == 0) {
-		snprintf(
-			fault, size,
-			"the descriptor that the service manager hands over is no Unix socket that listens");
-		return false;
-	}
-	fcntl(FIRST, F_SETFD, FD_CLOEXEC);
-	fcntl(FIRST, F_SETFL, fcntl(FIRST, F_GETFL) | O_NONBLOCK);
-	l->fd = FIRST;
-	l->handed = true;
-	return true;
-}
-
 /* Binds the socket of the settings. */
 static bool make(struct listener *l, char *fault, size_t size)
 {
 	return set_address(l, fault, size) && make_way(&l->address, fault, size) &&
 	       open_socket(l, fault, size);
+}
+
+static void learn_path(struct listener *l)
+{
+	struct sockaddr_un *address = &l->address;
+	socklen_t len = sizeof(*address);
+	bool abstract;
+
+	if (getsockname(l->fd, (struct sockaddr *)address, &len) != 0)
+		return;
+	len = len > sizeof(*address) ? sizeof(address->sun_path)
+				     : len - (socklen_t)offsetof(struct sockaddr_un, sun_path);
+	abstract = len > 0 && address->sun_path[0] == '\0';
+	snprintf(l->path, sizeof(l->path), "%s%.*s", abstract ? "@" : "", (int)len - abstract,
+		 address->sun_path + abstract);
+}
+
+static bool get_socket(struct listener *l, char *fault, size_t size)
+{
+	if (!handed_over(&l->fd, fault, size))
+		return false;
+	l->handed = l->fd >= 0;
+	if (!l->handed && !make(l, fault, size))
+		return false;
+	learn_path(l);
+	return true;
 }
 
 struct listener *listener_new(struct local *local, char *fault, size_t fault_size)
@@ -297,7 +285,7 @@ struct listener *listener_new(struct local *local, char *fault, size_t fault_siz
 
 	l->local = local;
 	l->fd = l->spare = -1;
-	if (!take_over(l, fault, fault_size) || (l->fd < 0 && !make(l, fault, fault_size))) {
+	if (!get_socket(l, fault, fault_size)) {
 		if (l->fd >= 0)
 			close(l->fd);
 		free(l);
@@ -318,6 +306,20 @@ struct listener *listener_new(struct local *local, char *fault, size_t fault_siz
 	open_spare(l);
 	event_add(l->readable, NULL);
 	return l;
+}
+
+const char *listener_path(const struct listener *l)
+{
+	return l->path;
+}
+
+void listener_drain(struct listener *l)
+{
+	if (!l->handed)
+		return;
+	loop_clear_deadline(l->local->loop, &l->rest);
+	job_cancel(&l->second_look);
+	event_del(l->readable);
 }
 
 void listener_free(struct listener *l)

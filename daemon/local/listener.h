@@ -18,6 +18,15 @@ struct listener;
  */
 struct listener *listener_new(struct local *local, char *fault, size_t fault_size);
 
+/* Where it listens, for people: a path, "@" and an abstract name, or "". It lives as long as L. */
+const char *listener_path(const struct listener *l);
+
+/*
+ * The daemon stops (local->draining is set). From now on who comes is told so; but a socket that
+ * was handed over keeps them waiting for the next daemon.
+ */
+void listener_drain(struct listener *l);
+
 /* Closes, and removes the socket file where it made it. */
 void listener_free(struct listener *l);
 

@@ -322,10 +322,10 @@ class Program:
         self.process = None
         self.errors = os.path.join(folder, name + ".stderr")
 
-    def launch(self, arguments, env=None):
+    def launch(self, arguments, env=None, **options):
         with open(self.errors, "ab") as errors:
             self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
-                                            env=dict(os.environ, **(env or {})), cwd=self.folder)
+                                            env=dict(os.environ, **(env or {})), cwd=self.folder, **options)
 
     def said(self):
         with open(self.errors, "rb") as errors:
@@ -418,6 +418,8 @@ class Bridge(Program):
         self.notifications = []
         self.settings = settings
         self.notify = None
+        self.notify_name = os.path.join(folder, "notify")   # "@": an abstract one
+        self.env = {}
 
     def write_config(self):
         with open(self.config, "w", encoding="utf-8") as file:
@@ -430,12 +432,12 @@ class Bridge(Program):
     def start(self, arguments=()):
         self.write_config()
         self.notifications.clear()
-        path = os.path.join(self.folder, "notify")
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            os.unlink(self.notify_name)
+        self.close()
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(path)
-        self.launch([ESBRIDGED, "-c", self.config] + list(arguments), env={"NOTIFY_SOCKET": path})
+        self.notify.bind(self.notify_name.replace("@", "\0"))
+        self.launch([ESBRIDGED, "-c", self.config] + list(arguments), env=dict(self.env, NOTIFY_SOCKET=self.notify_name))
         self.notified("READY=1")
 
     def notified(self, wanted, limit=LIMIT):
@@ -616,7 +618,7 @@ class World:
         if self.with_proxy:
             self.proxy = Proxy(self.port)
             self.port = self.proxy.port
-        self.bridge = Bridge(self.folder, merged(
+        self.bridge = self.make_bridge(merged(
             {"socket": {"path": os.path.join(self.folder, "socket")},
              "store": {"server": "127.0.0.1:%d" % self.port},
              "daemon": {"state_dir": self.folder}}, self.settings))
@@ -624,6 +626,9 @@ class World:
         if self.store:
             self.connected()
             self.baseline = until(self.bridge.descriptors, "one client alone")
+
+    def make_bridge(self, settings):
+        return Bridge(self.folder, settings)
 
     def client(self, **options):
         client = self.bridge.client(**options)

@@ -1,13 +1,10 @@
 #!/usr/bin/env python3
-"""Settings while the daemon runs (SIGHUP), from the command line, and a socket that is handed over."""
+"""Settings while the daemon runs (SIGHUP), and from the command line."""
 
 import os
 import signal
-import socket
-import subprocess
-import tempfile
 
-from harness import ESBRIDGED, LIMIT, Bridge, Client, World, equal, has, main, merged, test, true, until
+from harness import Bridge, Client, World, equal, main, merged, test, true, until
 
 
 def reload(world, settings):
@@ -116,29 +113,6 @@ def _():
         finally:
             second.kill()
             second.close()
-
-
-@test("a socket that the service manager hands over is used, and left alone at the end")
-def _():
-    with tempfile.TemporaryDirectory(prefix="esb-") as folder:
-        path = os.path.join(folder, "handed-over")
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
-            listener.listen(10)
-
-            # Descriptor 3 is the listener, and the shell's process id is the one that the daemon will have.
-            process = subprocess.Popen(
-                ["sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" --server 127.0.0.1:9 3<&%d' % listener.fileno(), ESBRIDGED],
-                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(listener.fileno(),))
-            try:
-                with Client(path) as client:
-                    has(client.ok("hello"), protocol=1)
-                process.terminate()
-                equal(process.wait(LIMIT), 0, "exit status")
-                true(os.path.exists(path), "the file is still there")
-            finally:
-                process.kill()
-                process.wait()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,33 +42,12 @@ START_TEST(tells_the_manager)
 	snprintf(name, sizeof(name), "%sesbridge-unit-notify-%d", _i == 0 ? "@" : "/tmp/",
 		 (int)getpid());
 	fd = listen_as_manager(name);
-	ck_assert(notify_send("READY=1\nSTATUS=up"));
+	ck_assert_int_eq(notify_send("READY=1\nSTATUS=up"), NOTIFY_SENT);
 	hears(fd, "READY=1\nSTATUS=up");
-	ck_assert(notify_format("STATUS=%d clients", 3));
-	hears(fd, "STATUS=3 clients");
 	close(fd);
-	ck_assert(!notify_send("STOPPING=1"));
+	ck_assert_int_eq(notify_send("STOPPING=1"), NOTIFY_NOBODY);
 	if (_i == 1)
 		unlink(name);
-	unsetenv("NOTIFY_SOCKET");
-}
-END_TEST
-
-START_TEST(cuts_long_texts)
-{
-	char text[600], cut[513];
-	char name[64];
-	int fd;
-
-	snprintf(name, sizeof(name), "@esbridge-unit-long-%d", (int)getpid());
-	fd = listen_as_manager(name);
-	memset(text, 'x', sizeof(text));
-	text[sizeof(text) - 1] = '\0';
-	memset(cut, 'x', sizeof(cut));
-	cut[sizeof(cut) - 1] = '\0';
-	ck_assert(notify_format("%s", text));
-	hears(fd, cut);
-	close(fd);
 	unsetenv("NOTIFY_SOCKET");
 }
 END_TEST
@@ -77,22 +57,22 @@ START_TEST(does_without_a_manager)
 	char most[300];
 
 	unsetenv("NOTIFY_SOCKET");
-	ck_assert(!notify_send("READY=1"));
+	ck_assert_int_eq(notify_send("READY=1"), NOTIFY_NOBODY);
 	setenv("NOTIFY_SOCKET", "", 1);
-	ck_assert(!notify_send("READY=1"));
+	ck_assert_int_eq(notify_send("READY=1"), NOTIFY_NOBODY);
 	setenv("NOTIFY_SOCKET", "relative", 1);
-	ck_assert(!notify_send("READY=1"));
+	ck_assert_int_eq(notify_send("READY=1"), NOTIFY_NOBODY);
 	setenv("NOTIFY_SOCKET", "/nowhere/at/all", 1);
-	ck_assert(!notify_send("READY=1"));
+	ck_assert_int_eq(notify_send("READY=1"), NOTIFY_NOBODY);
 	memset(most, '/', sizeof(most));
 	most[sizeof(most) - 1] = '\0';
 	setenv("NOTIFY_SOCKET", most, 1);
-	ck_assert(!notify_send("READY=1"));
+	ck_assert_int_eq(notify_send("READY=1"), NOTIFY_NOBODY);
 	unsetenv("NOTIFY_SOCKET");
 }
 END_TEST
 
-/* A manager whose queue is full must not hold us up for ever. */
+/* A manager whose queue is full does not hold us up, and is told when there is room again. */
 START_TEST(does_not_wait_for_a_manager_that_hangs)
 {
 	char name[64];
@@ -101,11 +81,49 @@ START_TEST(does_not_wait_for_a_manager_that_hangs)
 
 	snprintf(name, sizeof(name), "@esbridge-unit-full-%d", (int)getpid());
 	fd = listen_as_manager(name);
-	while (sent < 100000 && notify_send("STATUS=again"))
+	while (sent < 100000 && notify_send("STATUS=again") == NOTIFY_SENT)
 		sent++;
 	ck_assert_int_lt(sent, 100000);
+	ck_assert_int_eq(notify_send("READY=1"), NOTIFY_FULL);
+	hears(fd, "STATUS=again");
+	ck_assert_int_eq(notify_send("READY=1"), NOTIFY_SENT);
 	close(fd);
 	unsetenv("NOTIFY_SOCKET");
+}
+END_TEST
+
+static void set(const char *name, const char *value)
+{
+	if (value == NULL)
+		unsetenv(name);
+	else
+		setenv(name, value, 1);
+}
+
+START_TEST(knows_the_watchdog)
+{
+	static const struct {
+		const char *usec;
+		const char *pid; /* "own": that of this process */
+		uint64_t wanted;
+	} rows[] = {
+		{ NULL, NULL, 0 },     { "30000000", NULL, 30000000 },
+		{ "1", "own", 1 },     { "30000000", "1", 0 },
+		{ "30000000", "", 0 }, { "30000000", "x", 0 },
+		{ "", NULL, 0 },       { "0", NULL, 0 },
+		{ "-5", NULL, 0 },     { " 5", NULL, 0 },
+		{ "5s", NULL, 0 },     { "18446744073709551615", NULL, UINT64_MAX },
+		{ NULL, "own", 0 },    { "18446744073709551616", NULL, 0 },
+	};
+	char own[24];
+
+	snprintf(own, sizeof(own), "%d", (int)getpid());
+	set("WATCHDOG_USEC", rows[_i].usec);
+	set("WATCHDOG_PID",
+	    rows[_i].pid != NULL && strcmp(rows[_i].pid, "own") == 0 ? own : rows[_i].pid);
+	ck_assert_uint_eq(notify_watchdog_us(), rows[_i].wanted);
+	set("WATCHDOG_USEC", NULL);
+	set("WATCHDOG_PID", NULL);
 }
 END_TEST
 
@@ -116,9 +134,9 @@ Suite *notify_suite(void)
 
 	tcase_set_timeout(tc, 20);
 	tcase_add_loop_test(tc, tells_the_manager, 0, 2);
-	tcase_add_test(tc, cuts_long_texts);
 	tcase_add_test(tc, does_without_a_manager);
 	tcase_add_test(tc, does_not_wait_for_a_manager_that_hangs);
+	tcase_add_loop_test(tc, knows_the_watchdog, 0, 14);
 	suite_add_tcase(s, tc);
 	return s;
 }
