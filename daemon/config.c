@@ -10,20 +10,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "config_parts.h"
 #include "local/metrics_http.h"
 #include "store/frame.h"
 
 enum { FAULT_MOST = 512, PASSWORD_FILE_MOST = 4096 };
-
-/* One load: whom its mistakes go to. */
-struct loading {
-	struct config *config;
-	const char *path;
-	unsigned *lines; /* where each row of the table is set, 0: nowhere */
-	void (*complain)(void *arg, const char *text);
-	void *arg;
-	bool good;
-};
 
 static unsigned line_of(const struct loading *l, const char *name)
 {
@@ -34,6 +25,29 @@ static unsigned line_of(const struct loading *l, const char *name)
 	return l->lines[i];
 }
 
+static void tell_mistake(struct loading *l, unsigned line, const char *format, va_list args)
+{
+	char text[FAULT_MOST];
+	int n = 0;
+
+	if (l->path != NULL)
+		n = snprintf(text, sizeof(text), "%s:%u: ", l->path, line);
+	if (n < 0 || (size_t)n >= sizeof(text))
+		n = 0;
+	vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
+	l->complain(l->arg, text);
+	l->good = false;
+}
+
+void config_mistake(struct loading *l, unsigned line, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell_mistake(l, line, format, args);
+	va_end(args);
+}
+
 /* A mistake in what NAME and OTHER (or NULL) are set to: it stands in the later one's line. */
 static void mistake(struct loading *l, const char *name, const char *other, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -41,21 +55,13 @@ static void mistake(struct loading *l, const char *name, const char *other, cons
 static void mistake(struct loading *l, const char *name, const char *other, const char *format, ...)
 {
 	unsigned line = line_of(l, name);
-	char text[FAULT_MOST];
 	va_list args;
-	int n = 0;
 
 	if (other != NULL && line_of(l, other) > line)
 		line = line_of(l, other);
-	if (l->path != NULL)
-		n = snprintf(text, sizeof(text), "%s:%u: ", l->path, line);
-	if (n < 0 || (size_t)n >= sizeof(text))
-		n = 0;
 	va_start(args, format);
-	vsnprintf(text + n, sizeof(text) - (size_t)n, format, args);
+	tell_mistake(l, line, format, args);
 	va_end(args);
-	l->complain(l->arg, text);
-	l->good = false;
 }
 
 /* The password ---------------------------------------------------------------------------------- */
@@ -100,41 +106,55 @@ static ssize_t read_file(const char *path, char *to, size_t size)
 	return n < 0 ? -1 : (ssize_t)got;
 }
 
-/* Makes the first of the LEN bytes at TEXT, up to a line end, the password. */
-static void take_password(struct loading *l, const char *path, char *text, size_t len)
+/* Returns the first of the LEN bytes at TEXT, up to a line end, or NULL where that is no password.
+ */
+static char *password_in(struct loading *l, unsigned line, const char *path, const char *text,
+			 size_t len)
 {
-	size_t line = 0;
+	size_t end = 0;
 
-	while (line < len && text[line] != '\n')
-		line++;
-	if (line > 0 && text[line - 1] == '\r')
-		line--;
-	if (line > CREDENTIAL_MOST) {
-		mistake(l, "password_file", NULL,
-			"password_file: the first line of %s is longer than %d bytes", path,
-			CREDENTIAL_MOST);
-	} else if (memchr(text, '\0', line) != NULL) {
-		mistake(l, "password_file", NULL,
-			"password_file: a byte of zero in the first line of %s", path);
-	} else {
-		/* Nothing but "" can be there: `password` is not set besides password_file. */
-		free(l->config->store.password);
-		l->config->store.password = mem_text_of(text, line);
-	}
+	while (end < len && text[end] != '\n')
+		end++;
+	if (end > 0 && text[end - 1] == '\r')
+		end--;
+	if (end <= CREDENTIAL_MOST && memchr(text, '\0', end) == NULL)
+		return mem_text_of(text, end);
+	if (end > CREDENTIAL_MOST)
+		config_mistake(l, line,
+			       "password_file: the first line of %s is longer than %d bytes", path,
+			       CREDENTIAL_MOST);
+	else
+		config_mistake(l, line, "password_file: a byte of zero in the first line of %s",
+			       path);
+	return NULL;
+}
+
+char *config_password(struct loading *l, unsigned line, const char *name)
+{
+	char text[PASSWORD_FILE_MOST];
+	char *path = credential_path(name);
+	ssize_t len = read_file(path, text, sizeof(text));
+	char *password = NULL;
+
+	if (len < 0)
+		config_mistake(l, line, "password_file: %s: %s", path, strerror(errno));
+	else
+		password = password_in(l, line, path, text, (size_t)len);
+	mem_wipe(text, sizeof(text));
+	free(path);
+	return password;
 }
 
 static void read_password(struct loading *l)
 {
-	char text[PASSWORD_FILE_MOST];
-	char *path = credential_path(l->config->store.password_file);
-	ssize_t len = read_file(path, text, sizeof(text));
+	char *password =
+		config_password(l, line_of(l, "password_file"), l->config->store.password_file);
 
-	if (len < 0)
-		mistake(l, "password_file", NULL, "password_file: %s: %s", path, strerror(errno));
-	else
-		take_password(l, path, text, (size_t)len);
-	mem_wipe(text, sizeof(text));
-	free(path);
+	if (password == NULL)
+		return;
+	/* Nothing but "" can be there: `password` is not set besides password_file. */
+	free(l->config->store.password);
+	l->config->store.password = password;
 }
 
 /* The cluster ----------------------------------------------------------------------------------- */
@@ -272,14 +292,18 @@ bool config_load(struct config *c, const char *path, void (*complain)(void *arg,
 
 	memset(c, 0, sizeof(*c));
 	settings_defaults(config_table, c);
+	c->rules = (struct settings_sections){ "access", config_access_table,
+					       sizeof(struct config_rule), NULL };
 	/* One more, always 0, for a name that is none. */
 	l.lines = mem_new((settings_count(config_table) + 1) * sizeof(*l.lines));
-	l.good = path == NULL || settings_read(config_table, c, path, l.lines, complain, arg);
+	l.good = path == NULL ||
+		 settings_read(config_table, c, &c->rules, path, l.lines, complain, arg);
 	check_orders(&l);
 	check_store(&l);
 	check_cluster(&l);
 	check_tls(&l);
 	check_daemon(&l);
+	config_access(&l);
 	free(l.lines);
 	if (!l.good)
 		config_free(c);
@@ -289,15 +313,21 @@ bool config_load(struct config *c, const char *path, void (*complain)(void *arg,
 void config_free(struct config *c)
 {
 	settings_free(config_table, c);
+	settings_sections_free(&c->rules);
+	access_free(c->access);
+	c->access = NULL;
 }
 
 void config_print(const struct config *c, FILE *to)
 {
 	settings_print(config_table, c, to);
+	settings_sections_print(&c->rules, to);
 }
 
 void config_print_sample(FILE *to)
 {
+	const struct settings_sections rules = { .kind = "access", .table = config_access_table };
+
 	fputs("# The settings of esbridged; see esbridged.conf(5). Every setting is here with its\n"
 	      "# default: take the # in front away to change one. \"esbridged --check -c FILE\" tells\n"
 	      "# what is wrong in a file. Where it says \"reload\", a change takes effect with\n"
@@ -308,6 +338,11 @@ void config_print_sample(FILE *to)
 	      "\n",
 	      to);
 	settings_print_sample(config_table, to);
+	fputs("\n# A rule of access: any number of such sections, each with a name of its own. The first\n"
+	      "# one that is for a client counts; without any, who can open the socket may do\n"
+	      "# everything. See ACCESS RULES in esbridged.conf(5).",
+	      to);
+	settings_sections_sample(&rules, "NAME", to);
 }
 
 char *config_state_dir(const struct config *c)

@@ -12,6 +12,7 @@
 
 #include "base/settings.h"
 #include "base/tls.h"
+#include "local/access.h"
 #include "store/discovery.h"
 
 /* In front of a server whose name has the addresses of the nodes of a cluster. */
@@ -77,10 +78,25 @@ struct config {
 		int64_t checkpoint_acks;
 		int64_t checkpoint_timeout;
 	} daemon;
+	struct settings_sections rules; /* [access NAME]: each a struct config_rule */
+	struct access *access;          /* what they say */
+};
+
+/* A section [access NAME]. */
+struct config_rule {
+	char *users; /* words, as all lists; see settings_word() */
+	char *groups;
+	char *allow;
+	char *streams;
+	char *checkpoints;
+	char *username;
+	char *password_file;
+	bool credentials;
 };
 
 /* For settings_set(), settings_reload() and the rest of base/settings.h. */
 extern const struct setting config_table[];
+extern const struct setting config_access_table[];
 
 /*
  * Fills C with the defaults and what the file PATH says, and checks the whole. With PATH NULL there

@@ -24,6 +24,10 @@ static const char *const log_prefixes[] = { "auto", "always", "never", NULL };
 /* In the order of enum log_format. */
 static const char *const log_formats[] = { "text", "json", NULL };
 
+/* In the order of enum permission, behind its first; the last is for nothing at all. */
+static const char *const permissions[] = { "read",  "write", "subscribe", "manage",
+					   "admin", "none",  NULL };
+
 const struct setting config_table[] = {
 	{ "store", "server", SETTING_ENDPOINT, AT(store.server), "127.0.0.1:1113", 3, 272,
 	  server_prefixes, false,
@@ -187,5 +191,36 @@ const struct setting config_table[] = {
 	  HOUR, NULL, true,
 	  "How long subscriptions go on while their checkpoints cannot be stored. They are dropped "
 	  "then, with the reason checkpoint_failed." },
+	{ .name = NULL },
+};
+
+#define OF_RULE(member) offsetof(struct config_rule, member)
+
+const struct setting config_access_table[] = {
+	{ "access", "users", SETTING_LIST, OF_RULE(users), "", 0, 0, NULL, true,
+	  "The users that the rule is for, by name or number; * is for everybody. A rule needs "
+	  "`users` or `groups`, or both: it is for who is in either. A list may also be given on "
+	  "several lines." },
+	{ "access", "groups", SETTING_LIST, OF_RULE(groups), "", 0, 0, NULL, true,
+	  "The groups whose members the rule is for, by name or number. What counts is what groups "
+	  "the program has when it connects." },
+	{ "access", "allow", SETTING_LIST, OF_RULE(allow), "", 0, 0, permissions, true,
+	  "What they may do. read: read events. write: append events. subscribe: subscribe, and see "
+	  "checkpoints. manage: delete streams, write their metadata, make, change and delete groups, "
+	  "set and delete checkpoints, scavenge. admin: see what all clients do. none: nothing. A "
+	  "rule needs at least one of them." },
+	{ "access", "streams", SETTING_LIST, OF_RULE(streams), "", 0, 0, NULL, true,
+	  "The streams that they may do it with, as patterns: * stands for any text, ? for one "
+	  "character, a backslash makes the next character an ordinary one. With ! in front it denies, "
+	  "which is stronger. A wildcard at the beginning does not allow names that begin with $. "
+	  "$all stands for reading all streams at once. Empty: all of that." },
+	{ "access", "checkpoints", SETTING_LIST, OF_RULE(checkpoints), "", 0, 0, NULL, true,
+	  "The names of the checkpoints that they may use, as such patterns. Empty: any." },
+	{ "access", "username", SETTING_TEXT, OF_RULE(username), "", 0, 127, NULL, true,
+	  "The EventStoreDB user for their requests, in place of that of [store]. Empty: that one." },
+	{ "access", "password_file", SETTING_TEXT, OF_RULE(password_file), "", 0, 180, NULL, true,
+	  "A file whose first line is the password of that user, as in [store]." },
+	{ "access", "credentials", SETTING_BOOL, OF_RULE(credentials), "no", 0, 0, NULL, true,
+	  "Whether their requests may bring credentials of their own." },
 	{ .name = NULL },
 };

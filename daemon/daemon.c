@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "bridge/checkpoint.h"
+#include "local/client_access.h"
 #include "local/listener.h"
 #include "local/metrics_http.h"
 #include "service.h"
@@ -157,6 +158,23 @@ static void changed(void *arg, const struct setting *row)
 	tell_change(arg, row, row->reloadable);
 }
 
+/* Makes the rules of FRESH those of the daemon, whether they differ or not: who a name stands for
+ * may have changed. */
+static void take_rules(struct daemon *d, struct config *fresh)
+{
+	struct config *c = d->config;
+	struct settings_sections rules = c->rules;
+	struct access *access = c->access;
+
+	if (!settings_sections_equal(&rules, &fresh->rules))
+		log_write(LOG_NOTICE, "setting changed setting=%s", rules.kind);
+	c->rules = fresh->rules;
+	c->access = fresh->access;
+	fresh->rules = rules;
+	fresh->access = access;
+	local_set_access(&d->local, c->access);
+}
+
 static void reload(struct daemon *d)
 {
 	struct config fresh;
@@ -168,6 +186,7 @@ static void reload(struct daemon *d)
 	service_reloading();
 	if (config_load(&fresh, d->options->file, complain, NULL)) {
 		settings_reload(config_table, d->config, &fresh, changed, d);
+		take_rules(d, &fresh);
 		config_free(&fresh);
 		apply(d);
 		log_write(LOG_NOTICE, "settings read again file=%s", d->options->file);
@@ -329,6 +348,7 @@ static int start(struct daemon *d)
 	d->local.settings.mode = (mode_t)d->config->socket.mode;
 	d->local.settings.group = d->config->socket.group;
 	link_init(&d->local.clients);
+	local_set_access(&d->local, d->config->access);
 	/* Payloads begin at the fifth level of a request: what is in them needs no tokens. */
 	json_doc_init(&d->local.doc, (unsigned)d->config->limits.depth, 4, 1024 * 1024);
 	deadline_init(&d->drain, on_drain_over, d);
@@ -367,6 +387,7 @@ static void tidy(struct daemon *d)
 	if (d->bridge.checkpoints != NULL)
 		checkpoints_free(d->bridge.checkpoints);
 	bridge_free(&d->bridge);
+	local_forget_transactions(&d->local);
 	json_doc_free(&d->local.doc);
 	for (size_t i = 0; i < SIGNALS; i++)
 		event_free(d->signals[i]);

@@ -139,6 +139,13 @@ bool settings_set(const struct setting *table, void *values, const char *section
 
 /* Files ----------------------------------------------------------------------------------------- */
 
+/* What the section that is read has: settings and where each was set. */
+struct scope {
+	const struct setting *table; /* NULL: the section is unknown, which was said */
+	void *values;
+	unsigned *given_at; /* for each row the line that set it, 0: none did */
+};
+
 /*
  * A file while it is read. libinih asks for it line by line through give_line(), which keeps from
  * it all that it would take otherwise than we say: lines it would cut in two, indented lines (it
@@ -147,18 +154,17 @@ bool settings_set(const struct setting *table, void *values, const char *section
  * to it and did not come back through take_setting() is none.
  */
 struct reading {
-	const struct setting *table;
-	void *values;
+	struct scope single; /* the sections that there are once */
+	struct scope here;
+	struct settings_sections *sections; /* or NULL */
 	const char *path;
 	void (*complain)(void *arg, const char *text);
 	void *arg;
 	FILE *file;
 	char *line; /* from getline() */
 	size_t line_size;
-	unsigned number;    /* of that line, from 1 */
-	unsigned *given_at; /* for each row the line that set it, 0: none did */
-	bool due;           /* the line must come back as a setting */
-	bool skip;          /* the section is unknown, which was said */
+	unsigned number; /* of that line, from 1 */
+	bool due;        /* the line must come back as a setting */
 	bool good;
 };
 
@@ -171,25 +177,67 @@ static void complain(struct reading *r, const char *fault)
 	r->good = false;
 }
 
-/* AT is behind the bracket. The name itself is taken by libinih. */
+/* Where NAME is that of a kind of sections: what follows it, "" where nothing does. */
+static const char *name_of_kind(const struct reading *r, const char *name)
+{
+	size_t len = r->sections == NULL ? 0 : strlen(r->sections->kind);
+
+	if (len == 0 || strncmp(name, r->sections->kind, len) != 0 ||
+	    (name[len] != '\0' && name[len] != ' ' && name[len] != '\t'))
+		return NULL;
+	return name + len + strspn(name + len, " \t");
+}
+
+/* A section of the kind that has names begins. */
+static void begin_named(struct reading *r, const char *name)
+{
+	struct settings_section *section = section_find(r->sections, name);
+	char fault[FAULT_MOST];
+
+	if (!section_name_is_good(name, strlen(name))) {
+		snprintf(fault, sizeof(fault),
+			 "[%s] needs a name, as [%s NAME]: 1 to %d letters, digits, '.', '-', '_'",
+			 r->sections->kind, r->sections->kind, SECTION_NAME_MOST);
+		complain(r, fault);
+	} else if (section != NULL) {
+		snprintf(fault, sizeof(fault), "[%s %s] is there a second time, first in line %u",
+			 r->sections->kind, name, section->line);
+		complain(r, fault);
+	} else {
+		section = section_add(r->sections, name, r->number);
+		r->here = (struct scope){ r->sections->table, section->values, section->lines };
+	}
+}
+
+static void begin_section(struct reading *r, const char *name)
+{
+	const char *own = name_of_kind(r, name);
+	char fault[FAULT_MOST];
+
+	if (own != NULL) {
+		begin_named(r, own);
+	} else if (has_section(r->single.table, name)) {
+		r->here = r->single;
+	} else {
+		snprintf(fault, sizeof(fault), "there is no section [%s]; the nearest is [%s]",
+			 log_text(name, strlen(name)), nearest_section(r->single.table, name));
+		complain(r, fault);
+	}
+}
+
+/* AT is behind the bracket. */
 static void check_section(struct reading *r, const char *at)
 {
 	size_t len = strcspn(at, "]");
 	const char *rest = at + len + (at[len] == ']');
 	char *name = mem_text_of(at, len);
-	char fault[FAULT_MOST];
 
 	rest += strspn(rest, " \t");
-	r->skip = true;
-	if (at[len] != ']' || (*rest != '\0' && *rest != ';' && *rest != '#')) {
+	r->here = (struct scope){ NULL, NULL, NULL };
+	if (at[len] != ']' || (*rest != '\0' && *rest != ';' && *rest != '#'))
 		complain(r, "expected [section] alone on the line");
-	} else if (!has_section(r->table, name)) {
-		snprintf(fault, sizeof(fault), "there is no section [%s]; the nearest is [%s]",
-			 log_text(name, len), nearest_section(r->table, name));
-		complain(r, fault);
-	} else {
-		r->skip = false;
-	}
+	else
+		begin_section(r, name);
 	free(name);
 }
 
@@ -202,32 +250,65 @@ static bool cuts_secret(const struct setting *row, const char *line)
 	       (strstr(value, " ;") != NULL || strstr(value, "\t;") != NULL);
 }
 
+/* More words for the list that is ROW, behind those that it has. */
+static bool add_to_list(const struct setting *row, void *values, const char *text, char *fault,
+			size_t size)
+{
+	char space[VALUE_TEXT];
+	const char *has = value_format(row, values, space);
+	size_t room = strlen(has) + strlen(text) + sizeof(", ");
+	char *all = mem_new(room);
+	bool good;
+
+	snprintf(all, room, "%s%s%s", has, *has == '\0' ? "" : ", ", text);
+	good = value_parse(row, values, all);
+	if (!good)
+		fault_value(row, text, fault, size);
+	free(all);
+	return good;
+}
+
+static bool set_row(const struct scope *here, const struct setting *row, const char *text,
+		    char *fault, size_t size)
+{
+	if (row->type == SETTING_LIST && here->given_at[row - here->table] != 0)
+		return add_to_list(row, here->values, text, fault, size);
+	if (value_parse(row, here->values, text))
+		return true;
+	fault_value(row, text, fault, size);
+	return false;
+}
+
 static int take_setting(void *arg, const char *section, const char *name, const char *text)
 {
 	struct reading *r = arg;
-	const struct setting *row = find(r->table, section, name);
+	const struct scope *here = &r->here;
+	const struct setting *row;
 	char fault[FAULT_MOST];
 
 	r->due = false;
-	if (r->skip)
-		return 1;
-	if (section[0] == '\0') {
+	if (section[0] == '\0')
 		complain(r, "expected a [section] before the first setting");
-	} else if (row == NULL) {
-		fault_unknown(r->table, section, name, fault, sizeof(fault));
+	if (here->table == NULL)
+		return 1;
+	/* libinih has the names behind the kind in the section's, the table has not. */
+	row = find(here->table, here->table == r->single.table ? section : here->table->section,
+		   name);
+	if (row == NULL) {
+		fault_unknown(here->table, section, name, fault, sizeof(fault));
 		complain(r, fault);
-	} else if (r->given_at[row - r->table] != 0) {
+	} else if (here->given_at[row - here->table] != 0 && row->type != SETTING_LIST) {
 		snprintf(fault, sizeof(fault), "%s is set a second time, first in line %u", name,
-			 r->given_at[row - r->table]);
+			 here->given_at[row - here->table]);
 		complain(r, fault);
 	} else if (cuts_secret(row, r->line)) {
 		snprintf(fault, sizeof(fault), "%s: a semicolon behind a blank begins a comment",
 			 name);
 		complain(r, fault);
 	} else {
-		r->given_at[row - r->table] = r->number;
-		if (!settings_set(r->table, r->values, section, name, text, fault, sizeof(fault)))
+		if (!set_row(here, row, text, fault, sizeof(fault)))
 			complain(r, fault);
+		here->given_at[row - here->table] = r->number;
 	}
 	return 1;
 }
@@ -305,12 +386,13 @@ size_t settings_count(const struct setting *table)
 	return n;
 }
 
-bool settings_read(const struct setting *table, void *values, const char *path, unsigned *lines,
+bool settings_read(const struct setting *table, void *values, struct settings_sections *sections,
+		   const char *path, unsigned *lines,
 		   void (*complain_to)(void *arg, const char *text), void *arg)
 {
 	struct reading r = {
-		.table = table,
-		.values = values,
+		.single = { table, values, NULL },
+		.sections = sections,
 		.path = path,
 		.complain = complain_to,
 		.arg = arg,
@@ -322,7 +404,7 @@ bool settings_read(const struct setting *table, void *values, const char *path, 
 		complain_file(&r, errno);
 		return false;
 	}
-	r.given_at = mem_new((settings_count(table) + 1) * sizeof(*r.given_at));
+	r.single.given_at = mem_new((settings_count(table) + 1) * sizeof(*r.single.given_at));
 	if (ini_parse_stream(give_line, &r, take_setting, &r) == -2)
 		complain_file(&r, ENOMEM);
 	settle(&r);
@@ -332,13 +414,48 @@ bool settings_read(const struct setting *table, void *values, const char *path, 
 		mem_wipe(r.line, r.line_size);
 	free(r.line);
 	if (lines != NULL)
-		memcpy(lines, r.given_at, settings_count(table) * sizeof(*lines));
-	free(r.given_at);
+		memcpy(lines, r.single.given_at, settings_count(table) * sizeof(*lines));
+	free(r.single.given_at);
 	fclose(r.file);
 	return r.good;
 }
 
 /* Printing and reloading ------------------------------------------------------------------------ */
+
+/* A list on as many lines as it needs to be read again: about 100 bytes of each. */
+static void print_list(const struct setting *row, const char *text, FILE *to)
+{
+	enum { ENOUGH = 100 };
+	const char *word;
+	size_t column = 0, len;
+
+	if (*text == '\0')
+		fprintf(to, "%s =\n", row->name);
+	while ((len = settings_word(&text, &word)) > 0) {
+		if (column == 0)
+			fprintf(to, "%s = %.*s", row->name, (int)len, word);
+		else
+			fprintf(to, ", %.*s", (int)len, word);
+		column += len + strlen(", ");
+		if (text == NULL || column + strcspn(text, ",") > ENOUGH) {
+			fputc('\n', to);
+			column = 0;
+		}
+	}
+}
+
+static void print_row(const struct setting *row, const void *values, FILE *to)
+{
+	char space[VALUE_TEXT];
+	const char *text = value_format(row, values, space);
+
+	if (row->type == SETTING_SECRET)
+		fprintf(to, "# %s = %s\n", row->name, *text == '\0' ? "(not set)" : "(set)");
+	else if (row->type == SETTING_LIST)
+		print_list(row, text, to);
+	else
+		fprintf(to, "%s =%s%s\n", row->name, *text == '\0' ? "" : " ", text);
+}
 
 /* Begins a section where ROW is its first. */
 static void print_section(const struct setting *table, const struct setting *row, FILE *to)
@@ -349,17 +466,18 @@ static void print_section(const struct setting *table, const struct setting *row
 
 void settings_print(const struct setting *table, const void *values, FILE *to)
 {
-	char space[VALUE_TEXT];
-
 	for (const struct setting *row = table; row->name != NULL; row++) {
-		const char *text = value_format(row, values, space);
-
 		print_section(table, row, to);
-		if (row->type == SETTING_SECRET)
-			fprintf(to, "# %s = %s\n", row->name,
-				*text == '\0' ? "(not set)" : "(set)");
-		else
-			fprintf(to, "%s =%s%s\n", row->name, *text == '\0' ? "" : " ", text);
+		print_row(row, values, to);
+	}
+}
+
+void settings_sections_print(const struct settings_sections *s, FILE *to)
+{
+	for (const struct settings_section *one = s->first; one != NULL; one = one->next) {
+		fprintf(to, "\n[%s %s]\n", s->kind, one->name);
+		for (const struct setting *row = s->table; row->name != NULL; row++)
+			print_row(row, one->values, to);
 	}
 }
 
@@ -386,21 +504,32 @@ static void print_comment(const char *text, FILE *to)
 	}
 }
 
+static void print_sample_row(const struct setting *row, FILE *to)
+{
+	char range[RANGE_TEXT];
+	char note[RANGE_TEXT + sizeof("(; reload)")];
+
+	value_describe(row, range);
+	snprintf(note, sizeof(note), "(%s%s)", range, row->reloadable ? "; reload" : "");
+	fputc('\n', to);
+	print_comment(row->text, to);
+	print_comment(note, to);
+	fprintf(to, "#%s =%s%s\n", row->name, *row->standard == '\0' ? "" : " ", row->standard);
+}
+
 void settings_print_sample(const struct setting *table, FILE *to)
 {
 	for (const struct setting *row = table; row->name != NULL; row++) {
-		char range[RANGE_TEXT];
-		char note[RANGE_TEXT + sizeof("(; reload)")];
-
-		value_describe(row, range);
-		snprintf(note, sizeof(note), "(%s%s)", range, row->reloadable ? "; reload" : "");
 		print_section(table, row, to);
-		fputc('\n', to);
-		print_comment(row->text, to);
-		print_comment(note, to);
-		fprintf(to, "#%s =%s%s\n", row->name, *row->standard == '\0' ? "" : " ",
-			row->standard);
+		print_sample_row(row, to);
 	}
+}
+
+void settings_sections_sample(const struct settings_sections *s, const char *name, FILE *to)
+{
+	fprintf(to, "\n#[%s %s]\n", s->kind, name);
+	for (const struct setting *row = s->table; row->name != NULL; row++)
+		print_sample_row(row, to);
 }
 
 void settings_reload(const struct setting *table, void *to, const void *from,

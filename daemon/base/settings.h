@@ -30,6 +30,8 @@ enum setting_type {
 			      `choices` or none */
 	SETTING_ENDPOINTS, /* the same, any number of them, see endpoint_next() */
 	SETTING_CHOICE,    /* int64_t, the index of a word in `choices` */
+	SETTING_LIST, /* char *, allocated: words with commas between, see settings_word(); words
+			 of `choices` where there are any; given again, it adds */
 };
 
 /* A table is an array of settings, a section's together, ended by one whose name is NULL. */
@@ -40,11 +42,52 @@ struct setting {
 	size_t offset;              /* of the value in the caller's struct, VALUES below */
 	const char *standard;       /* the default, as one would write it in a file */
 	int64_t least, most;        /* range, in the unit of the type, texts: bytes; both 0: any */
-	const char *const *choices; /* for SETTING_CHOICE words, for SETTING_ENDPOINT prefixes (or
-				       NULL), ended by NULL */
+	const char *const *choices; /* for SETTING_CHOICE and SETTING_LIST words, for
+				       SETTING_ENDPOINT prefixes (or NULL), ended by NULL */
 	bool reloadable;
 	const char *text; /* what it does, in sentences, for the manual and the sample */
 };
+
+/*
+ * Sections of one kind, of which a file may have any number, each with a name of its own:
+ * [KIND NAME]. A name has 1 to SECTION_NAME_MOST letters, digits, '.', '-' and '_'.
+ */
+enum { SECTION_NAME_MOST = 32 };
+
+struct settings_section {
+	struct settings_section *next;
+	char *name;
+	unsigned line;   /* where it begins */
+	unsigned *lines; /* for each row of the table the last line that sets it, or 0 */
+	void *values;
+};
+
+struct settings_sections {
+	const char *kind;
+	const struct setting *table;    /* of one of them; the section of each row is `kind` */
+	size_t size;                    /* of the values of one */
+	struct settings_section *first; /* in the order of the file; allocated */
+};
+
+/* Frees the sections of S, which has none then. */
+void settings_sections_free(struct settings_sections *s);
+
+/* True where A and B have the same sections, in the same order, with the same values. */
+bool settings_sections_equal(const struct settings_sections *a, const struct settings_sections *b);
+
+/* Prints them as settings_print() does, behind what it has printed. */
+void settings_sections_print(const struct settings_sections *s, FILE *to);
+
+/* Prints the table of S as settings_print_sample() does, with the head of the section commented out
+ * as well; NAME is the one in that head. */
+void settings_sections_sample(const struct settings_sections *s, const char *name, FILE *to);
+
+/*
+ * Takes the next word of the list at *AT and moves *AT behind it. Sets *WORD to its first byte and
+ * returns its length; 0 where there is none any more. Blanks around a word are left out; a comma
+ * behind a backslash belongs to the word, and the backslash too.
+ */
+size_t settings_word(const char **at, const char **word);
 
 /*
  * Fills VALUES, which must be all zeros, with the defaults. A default that its own row refuses is a
@@ -65,9 +108,11 @@ size_t settings_count(const struct setting *table);
  * nearest name), a setting given twice, a value that does not parse or is out of range, a line that
  * is none. The right lines of a bad file have been taken.
  * LINES, where not NULL, has one place for each row, and gets the line that sets it, or 0.
+ * SECTIONS, where not NULL, gets the named sections, behind those that it has.
  */
-bool settings_read(const struct setting *table, void *values, const char *path, unsigned *lines,
-		   void (*complain)(void *arg, const char *text), void *arg);
+bool settings_read(const struct setting *table, void *values, struct settings_sections *sections,
+		   const char *path, unsigned *lines, void (*complain)(void *arg, const char *text),
+		   void *arg);
 
 /*
  * Sets one setting from TEXT, for the command line. Returns false with the reason (what is wrong

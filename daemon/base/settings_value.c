@@ -6,6 +6,8 @@
 #include "base/endpoint.h"
 #include "base/mem.h"
 
+enum { WORD_MOST = 160 };
+
 struct unit {
 	const char *name;
 	int64_t factor;
@@ -39,7 +41,8 @@ static const struct type {
 	[SETTING_DURATION] = { duration_units, 1000, 10, "a duration such as 500ms, 5s or 2m" },
 	[SETTING_SIZE] = { size_units, 1, 10, "a size in bytes such as 512, 64K or 16M" },
 	[SETTING_MODE] = { no_units, 1, 8, "an octal file mode such as 0660" },
-	[SETTING_CHOICE] = { .what = "one of" },
+	[SETTING_CHOICE] = { .what = "a word" },
+	[SETTING_LIST] = { .what = "words with commas between, of at most 160 bytes each" },
 };
 
 static void *place(const struct setting *row, void *values)
@@ -66,7 +69,8 @@ static bool is_of_endpoints(const struct setting *row)
 
 bool value_is_text(const struct setting *row)
 {
-	return row->type == SETTING_TEXT || row->type == SETTING_SECRET || is_of_endpoints(row);
+	return row->type == SETTING_TEXT || row->type == SETTING_SECRET ||
+	       row->type == SETTING_LIST || is_of_endpoints(row);
 }
 
 static bool in_range(const struct setting *row, int64_t n)
@@ -90,6 +94,54 @@ static bool good_endpoints(const struct setting *row, const char *text)
 	while (endpoint_next(&text, &e))
 		;
 	return text == NULL;
+}
+
+/* As settings_word(), but for an empty word, which has the length 0 too. *AT is NULL behind the
+ * last.
+ */
+static size_t next_word(const char **at, const char **word)
+{
+	const char *p = *at + strspn(*at, " \t");
+	const char *end = p;
+
+	while (*end != '\0' && *end != ',')
+		end += *end == '\\' && end[1] != '\0' ? 2 : 1;
+	*at = *end == ',' ? end + 1 : NULL;
+	*word = p;
+	while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	return (size_t)(end - p);
+}
+
+size_t settings_word(const char **at, const char **word)
+{
+	return *at == NULL || **at == '\0' ? 0 : next_word(at, word);
+}
+
+/* True where WORD is one of CHOICES, or these are NULL. */
+static bool good_word(const char *const *choices, const char *word, size_t len)
+{
+	if (choices == NULL)
+		return len > 0 && len <= WORD_MOST;
+	while (*choices != NULL && (strlen(*choices) != len || memcmp(*choices, word, len) != 0))
+		choices++;
+	return *choices != NULL;
+}
+
+/* Nothing, or words, none of them empty. */
+static bool good_list(const struct setting *row, const char *text)
+{
+	const char *word;
+	size_t len;
+
+	if (*text == '\0')
+		return true;
+	do {
+		len = next_word(&text, &word);
+		if (!good_word(row->choices, word, len))
+			return false;
+	} while (text != NULL);
+	return true;
 }
 
 /* Reading --------------------------------------------------------------------------------------- */
@@ -123,7 +175,8 @@ static bool parse_text(const struct setting *row, void *values, const char *text
 	char *copy;
 
 	if (!in_range(row, (int64_t)strlen(text)) || !writable(text) ||
-	    (is_of_endpoints(row) && !good_endpoints(row, text)))
+	    (is_of_endpoints(row) && !good_endpoints(row, text)) ||
+	    (row->type == SETTING_LIST && !good_list(row, text)))
 		return false;
 	copy = mem_text(text);
 	value_clear(row, values);
@@ -209,8 +262,11 @@ const char *value_format(const struct setting *row, const void *values, char spa
 	return format_number(row, *(const int64_t *)place_in(row, values), space);
 }
 
-static void describe_words(const struct setting *row, char to[RANGE_TEXT], size_t n)
+static void describe_words(const struct setting *row, char to[RANGE_TEXT])
 {
+	size_t n = (size_t)snprintf(to, RANGE_TEXT, "%s",
+				    row->type == SETTING_LIST ? "some of" : "one of");
+
 	for (size_t i = 0; row->choices[i] != NULL && n < RANGE_TEXT; i++)
 		n += (size_t)snprintf(to + n, RANGE_TEXT - n, "%s %s", i == 0 ? "" : ",",
 				      row->choices[i]);
@@ -218,13 +274,14 @@ static void describe_words(const struct setting *row, char to[RANGE_TEXT], size_
 
 void value_describe(const struct setting *row, char to[RANGE_TEXT])
 {
-	size_t n = (size_t)snprintf(to, RANGE_TEXT, "%s", types[row->type].what);
 	char least[VALUE_TEXT], most[VALUE_TEXT];
+	size_t n;
 
-	if (row->type == SETTING_CHOICE) {
-		describe_words(row, to, n);
+	if (row->type == SETTING_CHOICE || (row->type == SETTING_LIST && row->choices != NULL)) {
+		describe_words(row, to);
 		return;
 	}
+	n = (size_t)snprintf(to, RANGE_TEXT, "%s", types[row->type].what);
 	for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL && n < RANGE_TEXT; i++)
 		n += (size_t)snprintf(to + n, RANGE_TEXT - n, ", or %sHOST:PORT", row->choices[i]);
 	if ((row->least == 0 && row->most == 0) || is_of_endpoints(row))

@@ -1,6 +1,6 @@
 /*
  * Single values of settings as text: how each type is read, how it is written, and how its range is
- * told. Private to settings.c.
+ * told; and named sections while they are read. Private to settings.c.
  */
 #ifndef ESBRIDGE_BASE_SETTINGS_VALUE_H
 #define ESBRIDGE_BASE_SETTINGS_VALUE_H
@@ -36,6 +36,15 @@ bool value_equal(const struct setting *row, const void *a, const void *b);
 
 /* Copies the value of ROW from FROM to TO. */
 void value_copy(const struct setting *row, void *to, const void *from);
+
+/* The section of S named NAME, or NULL. */
+struct settings_section *section_find(const struct settings_sections *s, const char *name);
+
+/* Adds a section named NAME to S, which begins in line LINE, with the defaults. */
+struct settings_section *section_add(struct settings_sections *s, const char *name, unsigned line);
+
+/* True where the LEN bytes at NAME may be the name of a section. */
+bool section_name_is_good(const char *name, size_t len);
 
 /* Makes the value of ROW zero. A text is freed, a secret is overwritten before. */
 void value_clear(const struct setting *row, void *values);

@@ -54,42 +54,57 @@ static void end(struct session *s, struct buffer *out)
 	s->events->wrote(s);
 }
 
+/* True where S may know of ROW. */
+static bool is_shown(const struct session *s, const struct checkpoint_row *row)
+{
+	return s->bounds == NULL || s->bounds->checkpoint(s, row->name, row->stream);
+}
+
+struct list {
+	const struct session *session;
+	struct buffer rows;
+};
+
 static void list_row(void *arg, const struct checkpoint_row *row, bool held)
 {
-	struct buffer *rows = arg;
+	struct list *list = arg;
 
-	json_comma(rows);
-	buffer_add_byte(rows, '{');
-	add_row(row, held, rows);
-	buffer_add_byte(rows, '}');
+	if (!is_shown(list->session, row))
+		return;
+	json_comma(&list->rows);
+	buffer_add_byte(&list->rows, '{');
+	add_row(row, held, &list->rows);
+	buffer_add_byte(&list->rows, '}');
 }
 
 /* The rows are put together first: a read that fails half-way is answered by an error alone. */
 void checkpoint_answer_list(struct session *s, const struct request_id *id)
 {
 	struct checkpoints *k = s->bridge->checkpoints;
-	struct buffer rows = { .limit = s->bridge->settings.output_cap };
+	struct list list = { s, { .limit = s->bridge->settings.output_cap } };
+	struct buffer *rows = &list.rows;
 
-	buffer_add_byte(&rows, '[');
-	if (!checkpoints_read(k, NULL, list_row, &rows)) {
+	buffer_add_byte(rows, '[');
+	if (!checkpoints_read(k, NULL, list_row, &list)) {
 		session_refuse(s, id, ERROR_FAIL, OUTCOME_NOT_SAID, "%s", checkpoints_fault(k));
-	} else if (rows.failed) {
+	} else if (rows->failed) {
 		session_refuse(s, id, ERROR_LIMIT_EXCEEDED, OUTCOME_NOT_SAID,
 			       "the list of checkpoints is longer than output_cap");
 	} else {
 		answer_ok(s->out, id);
 		json_key(s->out, "checkpoints");
-		buffer_add(s->out, buffer_at(&rows), buffer_len(&rows));
+		buffer_add(s->out, buffer_at(rows), buffer_len(rows));
 		buffer_add_byte(s->out, ']');
 		end(s, s->out);
 	}
-	buffer_free(&rows);
+	buffer_free(rows);
 }
 
 struct one {
 	struct session *session;
 	const struct request_id *id;
 	bool found;
+	bool shown;
 };
 
 static void answer_row(void *arg, const struct checkpoint_row *row, bool held)
@@ -103,11 +118,40 @@ static void answer_row(void *arg, const struct checkpoint_row *row, bool held)
 	end(one->session, out);
 }
 
+static void note_row(void *arg, const struct checkpoint_row *row, bool held)
+{
+	struct one *one = arg;
+
+	(void)held;
+	one->shown = is_shown(one->session, row);
+}
+
+/* May S do what ID asks with the checkpoint NAME? It is refused where it may not, or where the file
+ * does not tell of which stream that is. */
+static bool may_use(struct session *s, const struct request_id *id, const char *name)
+{
+	struct checkpoints *k = s->bridge->checkpoints;
+	struct one one = { .session = s };
+
+	if (s->bounds == NULL)
+		return true;
+	one.shown = s->bounds->checkpoint(s, name, NULL);
+	if (one.shown && !checkpoints_read(k, name, note_row, &one)) {
+		session_refuse(s, id, ERROR_FAIL, OUTCOME_NOT_SAID, "%s", checkpoints_fault(k));
+		return false;
+	}
+	if (!one.shown)
+		s->bounds->refuse_checkpoint(s, id, name);
+	return one.shown;
+}
+
 void checkpoint_answer_get(struct session *s, const struct request_id *id, const char *name)
 {
-	struct one one = { s, id, false };
+	struct one one = { .session = s, .id = id };
 	struct checkpoints *k = s->bridge->checkpoints;
 
+	if (!may_use(s, id, name))
+		return;
 	if (!checkpoints_read(k, name, answer_row, &one) && !one.found)
 		session_refuse(s, id, ERROR_FAIL, OUTCOME_NOT_SAID, "%s", checkpoints_fault(k));
 	else if (!one.found)
@@ -120,6 +164,8 @@ void checkpoint_answer_set(struct session *s, const struct request_id *id, const
 {
 	struct checkpoint_refusal refusal;
 
+	if (!may_use(s, id, name))
+		return;
 	if (checkpoints_put(s->bridge->checkpoints, name, of_all, position, &refusal))
 		checkpoint_answer_get(s, id, name);
 	else
@@ -130,6 +176,8 @@ void checkpoint_answer_delete(struct session *s, const struct request_id *id, co
 {
 	struct checkpoint_refusal refusal;
 
+	if (!may_use(s, id, name))
+		return;
 	if (!checkpoints_remove(s->bridge->checkpoints, name, &refusal)) {
 		refuse(s, id, &refusal);
 		return;

@@ -316,6 +316,18 @@ static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *
 	answer_end(out);
 }
 
+/* The answer of the store to a TransactionStart: what follows names the transaction alone. */
+static void tell_begun(const struct execute *e, struct span answer)
+{
+	struct session *s = e->request.session;
+	uint32_t stream = field_number(e->message->request, "event_stream_id");
+	uint32_t transaction = field_number(e->message->response, "transaction_id");
+
+	if (s->bounds != NULL)
+		s->bounds->began(s, text_in(request_payload(e), stream),
+				 number_in(answer, transaction, 0));
+}
+
 /* Writes the answer as a success, and takes it back where it turns out to be none. Returns "ok" or
  * the name of the error. */
 static const char *answer_message(struct execute *e, const struct package *package)
@@ -329,6 +341,7 @@ static const char *answer_message(struct execute *e, const struct package *packa
 	const char *code;
 	bool well;
 
+	e->render.screen = e->request.session->screen;
 	answer_ok(out, &e->request.id);
 	json_key(out, "message");
 	json_text(out, response->short_name);
@@ -336,6 +349,8 @@ static const char *answer_message(struct execute *e, const struct package *packa
 	well = message_to_json(response, answer.at, answer.len, &e->render, out, &result);
 	code = message_result_code(result);
 	if (well && code == NULL) {
+		if (e->message->begins_transaction)
+			tell_begun(e, answer);
 		add_event_ids(e, out);
 		answer_end(out);
 		return "ok";
@@ -507,6 +522,19 @@ static bool choose_correlation(struct session *s, const struct request_id *id,
 	return false;
 }
 
+/* What E is about is told by the bytes that go to the store. False: S may not, and was told. */
+static bool is_allowed(const struct execute *e, struct session *s, const struct request_id *id)
+{
+	struct span payload = request_payload(e), stream = { NULL, 0 };
+	uint32_t stream_field = field_number(e->message->request, "event_stream_id");
+	uint32_t transaction_field = field_number(e->message->request, "transaction_id");
+
+	if (stream_field != 0)
+		stream = text_in(payload, stream_field);
+	return s->bounds->message(s, id, e->message, stream,
+				  number_in(payload, transaction_field, 0));
+}
+
 void bridge_execute(struct session *s, const struct request_id *id,
 		    const struct execute_arguments *a)
 {
@@ -527,7 +555,7 @@ void bridge_execute(struct session *s, const struct request_id *id,
 	if (!choose_correlation(s, id, a->correlation, outcome, &correlation))
 		return;
 	e = execute_new(bridge, m);
-	e->render = (struct render){ a->payload, bridge->settings.depth };
+	e->render = (struct render){ .payload = a->payload, .depth = bridge->settings.depth };
 	e->operation.answer = m->reply_command;
 	e->operation.other_answer = m->other_reply_command;
 	e->operation.repeatable = m->repeatable;
@@ -544,6 +572,10 @@ void bridge_execute(struct session *s, const struct request_id *id,
 		session_refuse(s, id, ERROR_LIMIT_EXCEEDED, outcome,
 			       "the message is larger than the %d bytes that the store takes",
 			       FRAME_MOST);
+		execute_free(e);
+		return;
+	}
+	if (s->bounds != NULL && !is_allowed(e, s, id)) {
 		execute_free(e);
 		return;
 	}

@@ -12,11 +12,22 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-/* What a message does, for read-only mode, access rules and repetition after a lost connection. */
+#include "bridge/permission.h"
+
+/* What a message does, for read-only mode and repetition after a lost connection. */
 enum message_kind {
 	MESSAGE_READ,   /* changes nothing; may be sent again */
 	MESSAGE_WRITE,  /* changes a stream */
 	MESSAGE_MANAGE, /* changes groups, or the database as a whole */
+};
+
+/* What a message is about, for access rules. */
+enum message_scope {
+	SCOPE_NOT_SAID,    /* nobody may send it */
+	SCOPE_STREAM,      /* the one that `event_stream_id` names */
+	SCOPE_ALL,         /* all streams */
+	SCOPE_TRANSACTION, /* the stream that `transaction_id` was begun for */
+	SCOPE_DATABASE,
 };
 
 /* What a member is when the body leaves it out. A member without a row here: the zero of its type.
@@ -42,6 +53,9 @@ struct message {
 	uint8_t reply_command;
 	uint8_t other_reply_command; /* a command that some server answers with instead, or 0 */
 	enum message_kind kind;
+	enum permission needs;
+	enum message_scope scope;
+	bool begins_transaction; /* its answer has a `transaction_id` for its stream */
 	bool repeatable; /* may be sent again after a lost connection: reads, and WriteEvents for
 			    its event ids */
 	bool carries_events; /* whose ids the answer names */

@@ -179,7 +179,7 @@ void event_record_to_json(const struct event_record *record, const struct render
 void resolved_event_to_json(const struct resolved_event *event, const struct render *render,
 			    struct buffer *out)
 {
-	if (event->event.present) {
+	if (event->event.present && !render_hides(render, event)) {
 		json_comma(out);
 		buffer_add_text(out, "\"event\":");
 		event_record_to_json(&event->event, render, out);

@@ -16,10 +16,24 @@
 
 enum payload_mode { PAYLOAD_JSON, PAYLOAD_BASE64, PAYLOAD_NONE };
 
+/* What keeps events of some streams from a client, where links lead to them. */
+struct screen {
+	bool (*shows)(void *arg, struct span stream);
+	void *arg;
+};
+
 struct render {
 	enum payload_mode payload;
-	unsigned depth; /* stored JSON deeper than this comes as base64 */
+	unsigned depth;              /* stored JSON deeper than this comes as base64 */
+	const struct screen *screen; /* NULL: everything is shown */
 };
+
+/* True where EVENT is one that a link leads to and that RENDER does not show: only the link is. */
+static inline bool render_hides(const struct render *render, const struct resolved_event *event)
+{
+	return render->screen != NULL && event->link.present && event->event.present &&
+	       !render->screen->shows(render->screen->arg, event->event.stream);
+}
 
 /*
  * Adds the LEN bytes at BYTES, a message DESCRIPTOR, as a JSON object to OUT. *RESULT, where not
@@ -51,7 +65,8 @@ void event_record_to_json(const struct event_record *record, const struct render
 
 /*
  * Adds the members of EVENT to an object that is open in OUT: "event":{..} and "link":{..} where
- * present, "position":{"commit":..,"prepare":..} where it has one.
+ * present, "position":{"commit":..,"prepare":..} where it has one. An event that is hidden is left
+ * out, as one that a link leads to no more.
  */
 void resolved_event_to_json(const struct resolved_event *event, const struct render *render,
 			    struct buffer *out);

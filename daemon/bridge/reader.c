@@ -303,7 +303,8 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 	r->stream = mem_text(a->stream);
 	r->group = a->mode == READER_PERSISTENT ? mem_text(a->group) : NULL;
 	r->window = a->window;
-	r->render = (struct render){ a->payload, s->bridge->settings.depth };
+	r->render = (struct render){ .payload = a->payload, .depth = s->bridge->settings.depth };
+	r->own_credentials = a->own;
 	begin_push(r, "event", &r->push);
 	outstanding_init(&r->outstanding);
 	outstanding_init(&r->held);
@@ -417,6 +418,37 @@ void reader_drop_all(struct session *s)
 		else
 			reader_drop(r, ERROR_SHUTTING_DOWN, "shutting_down",
 				    "esbridge is shutting down");
+	}
+}
+
+static bool stays(const struct reader *r,
+		  bool (*may)(const struct session *s, const struct reader_standing *standing))
+{
+	const struct reader_standing standing = {
+		.stream = r->stream,
+		.checkpoint = r->checkpoint == NULL ? NULL : checkpoint_name(r->checkpoint),
+		.who = r->mode == READER_PERSISTENT ? &r->subscription.credentials
+						    : &r->catchup.key.credentials,
+		.own = r->own_credentials,
+	};
+
+	return r->is_leaving || may(r->session, &standing);
+}
+
+void reader_review(struct session *s,
+		   bool (*may)(const struct session *s, const struct reader_standing *standing))
+{
+	struct link *l = list_first(&s->subscriptions);
+
+	while (l != NULL) {
+		struct reader *r = CONTAINER(l, struct reader, link);
+
+		l = list_next(&s->subscriptions, l);
+		if (stays(r, may))
+			continue;
+		give_back(r);
+		reader_drop(r, ERROR_PERMISSION_DENIED, "access_denied",
+			    "the access rules have changed, and do not allow it");
 	}
 }
 

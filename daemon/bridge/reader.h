@@ -34,6 +34,7 @@ struct subscribe_arguments {
 	bool resolve_link_tos;
 	enum payload_mode payload;
 	const struct credentials *who; /* or NULL: the connection's */
+	bool own;                      /* the request has brought them */
 	uint64_t timeout_ms;
 };
 
@@ -77,6 +78,19 @@ void reader_end_acknowledging(struct session *s);
 
 /* The daemon stops: each subscription gets its last push, `dropped` with reason `shutting_down`. */
 void reader_drop_all(struct session *s);
+
+/* What a subscription stands on. */
+struct reader_standing {
+	const char *stream;            /* "" for all streams */
+	const char *checkpoint;        /* or NULL */
+	const struct credentials *who; /* no login: the connection's */
+	bool own;                      /* the request has brought them */
+};
+
+/* What clients may do has changed: each subscription of S that MAY does not let stay gets its last
+ * push, `dropped` with reason `access_denied`. */
+void reader_review(struct session *s,
+		   bool (*may)(const struct session *s, const struct reader_standing *standing));
 
 /* Adds what the subscriptions of S are at to TOTALS. */
 void reader_total(const struct session *s, struct reader_totals *totals);

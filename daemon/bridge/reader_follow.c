@@ -53,7 +53,7 @@ static void push_event(struct reader *r, const struct resolved_event *event, uin
 		buffer_add(out, id, GUID_TEXT);
 		buffer_add_byte(out, '"');
 	}
-	if (serial == 0) {
+	if (serial == 0 || render_hides(&r->render, event)) {
 		resolved_event_to_json(event, &r->render, out);
 	} else {
 		text = render(r, event, serial);

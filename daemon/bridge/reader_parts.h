@@ -26,6 +26,7 @@ struct reader {
 	char *group;    /* of a persistent one */
 	int32_t window; /* 0: no acknowledgements are expected */
 	struct render render;
+	bool own_credentials; /* the request has brought them */
 
 	struct request subscribing; /* until the store has accepted it */
 	struct request leaving;     /* while `unsubscribe` waits for the store */
@@ -63,6 +64,7 @@ static inline struct buffer *reader_push_event(struct reader *r)
 {
 	struct buffer *out = r->session->out;
 
+	r->render.screen = r->session->screen;
 	buffer_add(out, buffer_at(&r->push), buffer_len(&r->push));
 	out->failed |= r->push.failed;
 	return out;

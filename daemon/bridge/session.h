@@ -17,6 +17,7 @@
 #include "bridge/answer.h"
 #include "bridge/metrics.h"
 #include "store/store.h"
+#include "store/wire_read.h"
 
 struct bridge_settings {
 	uint32_t operation_timeout;  /* milliseconds, where a request says nothing */
@@ -64,6 +65,24 @@ uint64_t bridge_pushed(const struct bridge *bridge);
 void bridge_free(struct bridge *bridge);
 
 struct session;
+struct message;
+struct screen;
+
+/*
+ * What asks, for a client that may not do everything, whether it may: the local room knows who it
+ * is. Whatever is false has been refused by an answer to ID.
+ */
+struct session_bounds {
+	/* May S send MESSAGE about STREAM, or else about transaction TRANSACTION? */
+	bool (*message)(struct session *s, const struct request_id *id,
+			const struct message *message, struct span stream, int64_t transaction);
+	/* S has begun transaction TRANSACTION for STREAM. */
+	void (*began)(struct session *s, struct span stream, int64_t transaction);
+	/* May S know of the checkpoint NAME of STREAM ("": all; NULL: of none yet)? */
+	bool (*checkpoint)(const struct session *s, const char *name, const char *stream);
+	/* It may not, and has asked for it. */
+	void (*refuse_checkpoint)(struct session *s, const struct request_id *id, const char *name);
+};
 
 struct session_events {
 	/* Lines were added to `out`. */
@@ -76,8 +95,10 @@ struct session_events {
 struct session {
 	struct bridge *bridge;
 	const struct session_events *events;
-	struct buffer *out; /* the client's; whole lines are added */
-	unsigned number;    /* of the client in the log */
+	const struct session_bounds *bounds; /* NULL: none */
+	const struct screen *screen;         /* for all that it is given; NULL: none */
+	struct buffer *out;                  /* the client's; whole lines are added */
+	unsigned number;                     /* of the client in the log */
 	struct link requests;
 	uint32_t in_flight; /* length of that list */
 	struct link held;   /* reads whose answer had no room; asked again by session_resume() */

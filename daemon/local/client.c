@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "bridge/reader.h"
+#include "local/client_access.h"
 #include "local/request.h"
 
 enum {
@@ -404,20 +405,6 @@ static const struct session_events session_events = {
 
 /* Life ------------------------------------------------------------------------------------------ */
 
-static void know_peer(struct client *c)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	c->uid = (uid_t)-1;
-	c->gid = (gid_t)-1;
-	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-		return;
-	c->uid = peer.uid;
-	c->gid = peer.gid;
-	c->pid = peer.pid;
-}
-
 void client_new(struct local *local, int fd)
 {
 	struct client *c = mem_new(sizeof(*c));
@@ -426,7 +413,6 @@ void client_new(struct local *local, int fd)
 	c->fd = fd;
 	c->number = ++local->clients_made;
 	c->since_us = loop_clock_us();
-	know_peer(c);
 	c->readable = event_new(loop_base(local->loop), fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->writable = event_new(loop_base(local->loop), fd, EV_WRITE, on_writable, c);
 	if (c->readable == NULL || c->writable == NULL) {
@@ -441,6 +427,7 @@ void client_new(struct local *local, int fd)
 	job_init(&c->flush, on_flush, c);
 	deadline_init(&c->stall, on_stall, c);
 	session_init(&c->session, local->bridge, &session_events, &c->out, c->number);
+	client_access_begin(c);
 	list_append(&local->clients, &c->link);
 	local->client_count++;
 	local->counters.accepted++;

@@ -15,6 +15,7 @@
 #include "base/json_walk.h"
 #include "base/list.h"
 #include "base/loop.h"
+#include "bridge/message_to_json.h"
 #include "bridge/session.h"
 #include "local/metrics.h"
 
@@ -35,6 +36,10 @@ struct local_settings {
 	const char *version; /* of the daemon */
 };
 
+struct access;
+struct access_rule;
+struct transaction;
+
 /* What all clients share. */
 struct local {
 	struct loop *loop;
@@ -47,6 +52,8 @@ struct local {
 	uint64_t started_us;
 	int64_t started_wall_ms;
 	struct local_counters counters;
+	struct access *access;                /* the rules; NULL or empty: there are none */
+	struct transaction *transactions;     /* those that clients under rules have begun */
 	bool draining;                        /* the daemon stops: nothing new is taken up */
 	void (*emptied)(struct local *local); /* the last client has gone */
 };
@@ -60,7 +67,11 @@ struct client {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
-	char *name; /* as `hello` gave it, or NULL */
+	struct access_rule *rule; /* NULL: there are none, or none is for it */
+	uint32_t permissions;     /* bits of PERMISSION_BIT */
+	uint32_t refusals_told;   /* bits: in the log, under these rules */
+	struct screen screen;     /* lent to the session where there are rules */
+	char *name;               /* as `hello` gave it, or NULL */
 	uint64_t since_us;
 	struct event *readable;
 	struct event *writable;

@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json_write.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bridge/execute.h"
 #include "bridge/message.h"
+#include "local/client_access.h"
 #include "local/metrics.h"
 #include "local/request_parts.h"
 #include "local/status.h"
@@ -56,6 +56,7 @@ struct op {
 	const char *name;
 	uint32_t takes; /* one bit for each member, beside op and id */
 	uint32_t needs;
+	uint32_t permissions; /* one of these bits, where there are any */
 	void (*take)(struct line *l);
 };
 
@@ -84,7 +85,7 @@ static void take_ping(struct line *l)
 	uint64_t ms;
 
 	if (line_timeout(l, &ms) && line_credentials(l, &who, &chosen)) {
-		bridge_ping(&l->client->session, &l->id, chosen, ms);
+		bridge_ping(&l->client->session, &l->id, client_credentials(l->client, chosen), ms);
 		mem_wipe(&who, sizeof(who));
 	}
 }
@@ -93,10 +94,8 @@ static void take_status(struct line *l)
 {
 	bool all = line_given(l, M_ALL) && line_token(l, M_ALL)->kind == JSON_TRUE;
 
-	/* Who has the permission admin: those who could look into the daemon's memory as well. */
-	if (all && l->client->uid != 0 && l->client->uid != geteuid())
-		line_refuse(l, ERROR_PERMISSION_DENIED,
-			    "the status of all clients is for root and the user of the daemon");
+	if (all && !client_has(l->client, PERMISSION_BIT(PERMISSION_ADMIN)))
+		client_refuse_permission(l->client, &l->id, PERMISSION_ADMIN, OUTCOME_NOT_SAID);
 	else
 		answer_status(l->client, &l->id, all);
 }
@@ -139,41 +138,63 @@ static bool correlation(struct line *l, struct guid *id, const struct guid **cho
 	return true;
 }
 
+/* False, and refused, where the client may not send M, whatever it is about. */
+static bool is_permitted(struct line *l, const struct message *m)
+{
+	uint32_t bits = PERMISSION_BIT(m->needs);
+
+	/* A write to the metadata of a stream needs another permission than other writes. */
+	if (m->needs == PERMISSION_WRITE)
+		bits |= PERMISSION_BIT(PERMISSION_MANAGE);
+	if (client_has(l->client, bits))
+		return true;
+	client_refuse_permission(l->client, &l->id, m->needs,
+				 m->kind == MESSAGE_READ ? OUTCOME_NOT_SAID : OUTCOME_NONE);
+	return false;
+}
+
 static void take_execute(struct line *l)
 {
 	struct execute_arguments a = { .doc = l->doc };
+	const struct credentials *chosen;
 	struct credentials who;
 	struct guid id;
 
 	a.message = message(l);
 	a.body = line_given(l, M_BODY) ? l->value[M_BODY] : (uint32_t)NO_TOKEN;
-	if (a.message == NULL || !line_timeout(l, &a.timeout_ms) ||
+	if (a.message == NULL || !is_permitted(l, a.message) || !line_timeout(l, &a.timeout_ms) ||
 	    !line_payload_mode(l, &a.payload) || !correlation(l, &id, &a.correlation) ||
-	    !line_credentials(l, &who, &a.who))
+	    !line_credentials(l, &who, &chosen))
 		return;
+	a.who = client_credentials(l->client, chosen);
 	bridge_execute(&l->client->session, &l->id, &a);
-	if (a.who != NULL)
+	if (chosen != NULL)
 		mem_wipe(&who, sizeof(who));
 }
+
+/* To be heard at all. What needs less is open to who may do nothing. */
+#define ANYTHING ((1u << PERMISSIONS) - 1)
 
 static const struct op ops[] = {
 	{ "execute",
 	  BIT(M_MESSAGE) | BIT(M_BODY) | BIT(M_CORRELATION_ID) | BIT(M_PAYLOAD) |
 		  BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS),
-	  BIT(M_MESSAGE), take_execute },
-	{ "ack", BIT(M_SUB) | BIT(M_EVENTS) | BIT(M_UP_TO), BIT(M_SUB), take_ack },
+	  BIT(M_MESSAGE), 0, take_execute },
+	{ "ack", BIT(M_SUB) | BIT(M_EVENTS) | BIT(M_UP_TO), BIT(M_SUB), 0, take_ack },
 	{ "nack", BIT(M_SUB) | BIT(M_EVENTS) | BIT(M_UP_TO) | BIT(M_ACTION) | BIT(M_REASON),
-	  BIT(M_SUB), take_nack },
+	  BIT(M_SUB), 0, take_nack },
 	{ "subscribe",
 	  BIT(M_STREAM) | BIT(M_MODE) | BIT(M_SUB) | OF_MODES | BIT(M_PAYLOAD) | BIT(M_TIMEOUT_MS) |
 		  BIT(M_CREDENTIALS),
-	  BIT(M_STREAM), take_subscribe },
-	{ "unsubscribe", BIT(M_SUB) | BIT(M_TIMEOUT_MS), BIT(M_SUB), take_unsubscribe },
-	{ "ping", BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS), 0, take_ping },
-	{ "status", BIT(M_ALL), 0, take_status },
-	{ "checkpoint", BIT(M_ACTION) | BIT(M_NAME) | BIT(M_POSITION), 0, take_checkpoint },
-	{ "hello", BIT(M_CLIENT), 0, take_hello },
-	{ "metrics", 0, 0, take_metrics },
+	  BIT(M_STREAM), PERMISSION_BIT(PERMISSION_SUBSCRIBE), take_subscribe },
+	{ "unsubscribe", BIT(M_SUB) | BIT(M_TIMEOUT_MS), BIT(M_SUB), 0, take_unsubscribe },
+	{ "ping", BIT(M_TIMEOUT_MS) | BIT(M_CREDENTIALS), 0, ANYTHING, take_ping },
+	{ "status", BIT(M_ALL), 0, 0, take_status },
+	{ "checkpoint", BIT(M_ACTION) | BIT(M_NAME) | BIT(M_POSITION), 0,
+	  PERMISSION_BIT(PERMISSION_SUBSCRIBE) | PERMISSION_BIT(PERMISSION_MANAGE),
+	  take_checkpoint },
+	{ "hello", BIT(M_CLIENT), 0, 0, take_hello },
+	{ "metrics", 0, 0, ANYTHING, take_metrics },
 };
 
 enum { OP_COUNT = sizeof(ops) / sizeof(ops[0]) };
@@ -414,6 +435,16 @@ static void refuse_for_stop(struct line *l, const struct op *op)
 		       "esbridge is shutting down");
 }
 
+/* The first of the permissions that would do is told. */
+static void refuse_op(struct line *l, const struct op *op)
+{
+	enum permission p = PERMISSION_NOT_SAID;
+
+	while ((op->permissions & PERMISSION_BIT(p)) == 0)
+		p++;
+	client_refuse_permission(l->client, &l->id, p, OUTCOME_NOT_SAID);
+}
+
 static void take_object(struct line *l)
 {
 	const struct op *op;
@@ -422,6 +453,8 @@ static void take_object(struct line *l)
 		return;
 	if (l->client->local->draining)
 		refuse_for_stop(l, op);
+	else if (!client_has(l->client, op->permissions))
+		refuse_op(l, op);
 	else
 		op->take(l);
 }

@@ -1,6 +1,7 @@
 #include "local/request_parts.h"
 
 #include "bridge/checkpoint_ops.h"
+#include "local/client_access.h"
 
 enum action { LIST, GET, SET, DELETE };
 
@@ -71,6 +72,10 @@ void take_checkpoint(struct line *l)
 	    (action != LIST && !line_text(l, M_NAME, name, 1, CHECKPOINT_NAME_MOST)) ||
 	    (action == SET && !checkpoint_position(l, &of_all, &place)))
 		return;
+	if (action >= SET && !client_has(l->client, PERMISSION_BIT(PERMISSION_MANAGE))) {
+		client_refuse_permission(l->client, &l->id, PERMISSION_MANAGE, OUTCOME_NOT_SAID);
+		return;
+	}
 	switch (action) {
 	case LIST:
 		checkpoint_answer_list(s, &l->id);

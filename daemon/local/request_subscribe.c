@@ -6,6 +6,7 @@
 #include "bridge/checkpoint.h"
 #include "bridge/execute.h"
 #include "bridge/reader.h"
+#include "local/client_access.h"
 
 enum {
 	IN_FLIGHT_MOST = 10000,
@@ -166,6 +167,7 @@ static bool subscribe_arguments(struct line *l, struct subscribe_arguments *a,
 void take_subscribe(struct line *l)
 {
 	struct subscribe_arguments a = { .resolve_link_tos = true };
+	const struct credentials *chosen;
 	struct credentials who;
 	char name[NAME_MOST + 1];
 
@@ -175,10 +177,14 @@ void take_subscribe(struct line *l)
 		line_refuse(l, ERROR_LIMIT_EXCEEDED, "the request is too long");
 		return;
 	}
-	if (!subscribe_arguments(l, &a, name) || !line_credentials(l, &who, &a.who))
+	if (!subscribe_arguments(l, &a, name) ||
+	    !client_may_subscribe(l->client, &l->id, a.stream, a.checkpoint) ||
+	    !line_credentials(l, &who, &chosen))
 		return;
+	a.who = client_credentials(l->client, chosen);
+	a.own = chosen != NULL;
 	reader_subscribe(&l->client->session, &l->id, &a);
-	if (a.who != NULL)
+	if (chosen != NULL)
 		mem_wipe(&who, sizeof(who));
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "local/client_access.h"
 
 enum { TIMEOUT_MOST = 86400000 };
 
@@ -151,6 +152,8 @@ bool line_credentials(struct line *l, struct credentials *who, const struct cred
 	*chosen = NULL;
 	if (!line_given(l, M_CREDENTIALS))
 		return true;
+	if (!client_may_bring_credentials(l->client, &l->id))
+		return false;
 	end = line_token(l, M_CREDENTIALS)->next;
 	for (i = l->value[M_CREDENTIALS] + 1; i < end; i = doc->tokens[i + 1].next) {
 		bool *seen = json_string_is(doc, i, "username", 8)   ? &login

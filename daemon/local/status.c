@@ -4,6 +4,7 @@
 #include "bridge/checkpoint_ops.h"
 #include "bridge/message.h"
 #include "bridge/reader.h"
+#include "local/client_access.h"
 
 static void add_number(struct buffer *out, const char *key, uint64_t value)
 {
@@ -39,6 +40,7 @@ void answer_hello(struct client *c, const struct request_id *id)
 		json_text(out, m->name);
 	}
 	buffer_add_byte(out, ']');
+	client_access_to_json(c, out);
 	answer_end(out);
 	c->session.events->wrote(&c->session);
 }
@@ -81,6 +83,7 @@ static void add_client(struct buffer *out, const struct client *c)
 	add_number(out, "uid", c->uid);
 	add_number(out, "gid", c->gid);
 	add_number(out, "pid", (uint64_t)c->pid);
+	client_access_to_json(c, out);
 	add_number(out, "since_ms", (loop_clock_us() - c->since_us) / 1000);
 	add_number(out, "lines", c->lines);
 	add_number(out, "errors", c->errors);

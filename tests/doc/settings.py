@@ -20,7 +20,7 @@ def text_of(*path):
 def of_page(page):
     """[(section, name, range, default, True where a reload changes it)] of the manual page."""
     found = []
-    for section, body in re.findall(r"^\.Ss \[(\w+)\]\n(.*?)(?=^\.S[sh]|\Z)", page, re.MULTILINE | re.DOTALL):
+    for section, body in re.findall(r"^\.Ss \[(\w+)(?: NAME)?\]\n(.*?)(?=^\.S[sh]|\Z)", page, re.MULTILINE | re.DOTALL):
         for name, text in re.findall(r"^\.It Ic (\w+)\n(.*?)(?=^\.It|\Z)", body, re.MULTILINE | re.DOTALL):
             said = re.search(r"^(.*)\.\nDefault:(?: none\.|\n\.Ql (.*) \.)$", text, re.MULTILINE)
             reload = re.search(r"^Reload\.$", text, re.MULTILINE) is not None
@@ -32,7 +32,7 @@ def of_page(page):
 def of_sample(sample):
     """The same of the sample file."""
     found = []
-    for section, body in re.findall(r"^\[(\w+)\]\n(.*?)(?=^\[|\Z)", sample, re.MULTILINE | re.DOTALL):
+    for section, body in re.findall(r"^#?\[(\w+)(?: NAME)?\]\n(.*?)(?=^#?\[|\Z)", sample, re.MULTILINE | re.DOTALL):
         for comment, name, value in re.findall(r"((?:^# .*\n)+)^#(\w+) =(.*)$", body, re.MULTILINE):
             comment = " ".join(line[2:] for line in comment.splitlines())
             note = comment[comment.rindex(" (") + 2:-1].replace(" such as 500ms, 5s or 2m,", "")
@@ -46,7 +46,7 @@ def of_daemon(text):
     found, section = [], None
     for line in text.splitlines():
         if line.startswith("["):
-            section = line[1:-1]
+            section = line[1:-1].split()[0]
         elif " =" in line:
             name, value = line.split(" =", 1)
             found.append((section, name.removeprefix("# "), value.strip().replace("(not set)", "")))
@@ -60,7 +60,8 @@ def daemon(*arguments):
 
 
 def uncommented(sample):
-    """The sample with every setting that has a default in force."""
+    """The sample with every setting that has a default in force, also those of a rule, which needs some others."""
+    sample = sample.replace("#[access NAME]", "[access NAME]\nusers = *\nallow = none")
     return re.sub(r"^#(\w+ = .+)$", r"\1", sample, flags=re.MULTILINE)
 
 
@@ -81,7 +82,11 @@ def differences(one, other, names):
 def main():
     sample = text_of("conf", "esbridged.conf")
     page, listed = of_page(text_of("man", "esbridged.conf.5")), of_sample(sample)
-    _, printed, _ = daemon("--print-config")
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write("[access NAME]\nusers = *\nallow = none\n")
+        file.flush()
+        _, printed, _ = daemon("--print-config", "-c", file.name)
+    printed = printed.replace("\nusers = *\n", "\nusers =\n").replace("\nallow = none\n", "\nallow =\n")
     accepted, refused = check_file(uncommented(sample)), check_file("[store]\nservr = a:1\n")
     results = [
         ("the page agrees with the sample file", differences(page, listed, ("page", "sample"))),

@@ -121,6 +121,8 @@ START_TEST(sample_file_is_accepted)
 
 	ck_assert_msg(load_text(&c, text, complaints), "%s", complaints);
 	config_free(&c);
+	/* A rule would need more than defaults. */
+	*strstr(text, "\n#[access NAME]") = '\0';
 	for (char *p = text; (p = strstr(p, "\n#")) != NULL; p++) {
 		if (p[2] == ' ' || p[2] == '\n')
 			continue;

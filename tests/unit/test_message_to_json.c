@@ -12,9 +12,9 @@
 
 #define COUNT(list) (sizeof(list) / sizeof(*(list)))
 
-static const struct render plain = { PAYLOAD_JSON, 128 };
-static const struct render base64 = { PAYLOAD_BASE64, 128 };
-static const struct render none = { PAYLOAD_NONE, 128 };
+static const struct render plain = { PAYLOAD_JSON, 128, NULL };
+static const struct render base64 = { PAYLOAD_BASE64, 128, NULL };
+static const struct render none = { PAYLOAD_NONE, 128, NULL };
 
 static struct buffer out;
 static const char *result;
@@ -337,7 +337,7 @@ static const struct {
 
 static void assert_data(const char *data, bool json, const char *expected)
 {
-	const struct render shallow = { PAYLOAD_JSON, 3 };
+	const struct render shallow = { PAYLOAD_JSON, 3, NULL };
 	struct event_record record = event;
 	char whole[600];
 

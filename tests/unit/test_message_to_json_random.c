@@ -17,7 +17,7 @@
 /* How many messages of each kind, and changes to each that is broken. */
 enum { MESSAGES = 500, MESSAGES_SLOW = 10, BROKEN_MESSAGES = 10, MUTATIONS = 200 };
 
-static const struct render plain = { PAYLOAD_JSON, 128 };
+static const struct render plain = { PAYLOAD_JSON, 128, NULL };
 
 static const ProtobufCMessageDescriptor *const descriptors[] = {
 	&es__write_events_completed__descriptor,

@@ -68,7 +68,7 @@ static bool read_text(struct values *v, const char *text, size_t len, struct com
 	memset(c, 0, sizeof(*c));
 	c->skip = strlen(path) + 1;
 	settings_defaults(table, v);
-	good = settings_read(table, v, path, NULL, complain, c);
+	good = settings_read(table, v, NULL, path, NULL, complain, c);
 	ck_assert(good == (c->text[0] == '\0'));
 	unlink(path);
 	free(path);
@@ -240,8 +240,8 @@ START_TEST(reports_files_that_cannot_be_read)
 	struct complaints c = { .skip = 0 };
 
 	settings_defaults(table, &v);
-	ck_assert(!settings_read(table, &v, "/nowhere/x.conf", NULL, complain, &c));
-	ck_assert(!settings_read(table, &v, "/tmp", NULL, complain, &c));
+	ck_assert(!settings_read(table, &v, NULL, "/nowhere/x.conf", NULL, complain, &c));
+	ck_assert(!settings_read(table, &v, NULL, "/tmp", NULL, complain, &c));
 	ck_assert_str_eq(c.text, "/nowhere/x.conf: No such file or directory\n"
 				 "/tmp: Is a directory\n");
 	settings_free(table, &v);
