@@ -92,6 +92,10 @@ struct config_rule {
 	char *username;
 	char *password_file;
 	bool credentials;
+	int64_t clients; /* 0: no limit of its own, for this and the next ones */
+	int64_t in_flight;
+	int64_t subscriptions;
+	int64_t events_per_second;
 };
 
 /* For settings_set(), settings_reload() and the rest of base/settings.h. */

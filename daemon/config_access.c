@@ -239,6 +239,10 @@ static void take_rule(struct loading *l, const struct settings_section *section,
 
 	rule->name = mem_text(section->name);
 	rule->request_credentials = c->credentials;
+	rule->clients = (uint32_t)c->clients;
+	rule->in_flight = (uint32_t)c->in_flight;
+	rule->subscriptions = (uint32_t)c->subscriptions;
+	rule->meter.rate = (uint32_t)c->events_per_second;
 	take_peers(l, section, rule);
 	take_permissions(l, section, rule);
 	take_patterns(l, section, "streams", c->streams, &rule->streams);

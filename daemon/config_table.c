@@ -222,5 +222,18 @@ const struct setting config_access_table[] = {
 	  "A file whose first line is the password of that user, as in [store]." },
 	{ "access", "credentials", SETTING_BOOL, OF_RULE(credentials), "no", 0, 0, NULL, true,
 	  "Whether their requests may bring credentials of their own." },
+	{ "access", "clients", SETTING_INTEGER, OF_RULE(clients), "0", 0, 100000, NULL, true,
+	  "Most clients of the rule at one time, beside the limit of [limits]. 0: no other limit." },
+	{ "access", "in_flight", SETTING_INTEGER, OF_RULE(in_flight), "0", 0, 65536, NULL, true,
+	  "Most requests of each of them at one time, where that is less than in [limits]. 0: as "
+	  "there." },
+	{ "access", "subscriptions", SETTING_INTEGER, OF_RULE(subscriptions), "0", 0, 65536, NULL,
+	  true,
+	  "Most subscriptions of each of them, where that is less than in [limits]. 0: as there." },
+	{ "access", "events_per_second", SETTING_INTEGER, OF_RULE(events_per_second), "0", 0,
+	  1000000, NULL, true,
+	  "How many events all of them together may write, read and be given in a second. Who has "
+	  "had more waits: its next requests are not taken up, and its subscriptions pause, until "
+	  "the time for them has passed. 0: any number." },
 	{ .name = NULL },
 };

@@ -115,7 +115,7 @@ static void apply(struct daemon *d)
 	local->line_most = (size_t)c->limits.line;
 	local->depth = bridge->depth = (unsigned)c->limits.depth;
 	local->in_flight_most = (uint32_t)c->limits.in_flight;
-	local->subscriptions_most = bridge->subscriptions_most = (uint32_t)c->limits.subscriptions;
+	local->subscriptions_most = (uint32_t)c->limits.subscriptions;
 	local->clients_most = (uint32_t)c->limits.clients;
 	local->output_pause = (size_t)c->limits.output_pause;
 	local->output_resume = (size_t)c->limits.output_resume;
@@ -186,9 +186,9 @@ static void reload(struct daemon *d)
 	service_reloading();
 	if (config_load(&fresh, d->options->file, complain, NULL)) {
 		settings_reload(config_table, d->config, &fresh, changed, d);
+		apply(d);
 		take_rules(d, &fresh);
 		config_free(&fresh);
-		apply(d);
 		log_write(LOG_NOTICE, "settings read again file=%s", d->options->file);
 	} else {
 		log_write(LOG_ERROR, "the settings stay as they were file=%s", d->options->file);

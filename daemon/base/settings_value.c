@@ -101,14 +101,14 @@ static bool good_endpoints(const struct setting *row, const char *text)
  */
 static size_t next_word(const char **at, const char **word)
 {
-	const char *p = *at + strspn(*at, " \t");
+	const char *p = *at + strspn(*at, " ");
 	const char *end = p;
 
 	while (*end != '\0' && *end != ',')
 		end += *end == '\\' && end[1] != '\0' ? 2 : 1;
 	*at = *end == ',' ? end + 1 : NULL;
 	*word = p;
-	while (end > p && (end[-1] == ' ' || end[-1] == '\t'))
+	while (end > p && end[-1] == ' ')
 		end--;
 	return (size_t)(end - p);
 }
@@ -118,30 +118,46 @@ size_t settings_word(const char **at, const char **word)
 	return *at == NULL || **at == '\0' ? 0 : next_word(at, word);
 }
 
+/* True where WORD ends with a backslash that would take the comma behind it. */
+static bool ends_escaping(const char *word, size_t len)
+{
+	bool escaping = false;
+
+	while (len > 0 && word[--len] == '\\')
+		escaping = !escaping;
+	return escaping;
+}
+
 /* True where WORD is one of CHOICES, or these are NULL. */
 static bool good_word(const char *const *choices, const char *word, size_t len)
 {
 	if (choices == NULL)
-		return len > 0 && len <= WORD_MOST;
+		return len > 0 && len <= WORD_MOST && !ends_escaping(word, len);
 	while (*choices != NULL && (strlen(*choices) != len || memcmp(*choices, word, len) != 0))
 		choices++;
 	return *choices != NULL;
 }
 
-/* Nothing, or words, none of them empty. */
-static bool good_list(const struct setting *row, const char *text)
+/* A copy of the list TEXT with its words as they are printed; NULL where one of them is wrong. */
+static char *copy_list(const struct setting *row, const char *text)
 {
+	/* A comma alone may become a comma and a blank. */
+	char *copy = mem_new(2 * strlen(text) + 1);
+	char *to = copy;
 	const char *word;
 	size_t len;
 
-	if (*text == '\0')
-		return true;
-	do {
+	while (text != NULL && (*text != '\0' || to != copy)) {
 		len = next_word(&text, &word);
-		if (!good_word(row->choices, word, len))
-			return false;
-	} while (text != NULL);
-	return true;
+		if (!good_word(row->choices, word, len)) {
+			free(copy);
+			return NULL;
+		}
+		if (to != copy)
+			to = stpcpy(to, ", ");
+		to = mempcpy(to, word, len);
+	}
+	return copy;
 }
 
 /* Reading --------------------------------------------------------------------------------------- */
@@ -175,10 +191,13 @@ static bool parse_text(const struct setting *row, void *values, const char *text
 	char *copy;
 
 	if (!in_range(row, (int64_t)strlen(text)) || !writable(text) ||
-	    (is_of_endpoints(row) && !good_endpoints(row, text)) ||
-	    (row->type == SETTING_LIST && !good_list(row, text)))
+	    (is_of_endpoints(row) && !good_endpoints(row, text)))
 		return false;
-	copy = mem_text(text);
+	copy = row->type == SETTING_LIST ? copy_list(row, text) : mem_text(text);
+	if (copy == NULL || !writable(copy)) {
+		free(copy);
+		return false;
+	}
 	value_clear(row, values);
 	*at = copy;
 	return true;

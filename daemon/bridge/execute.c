@@ -316,6 +316,21 @@ static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *
 	answer_end(out);
 }
 
+/* The number of events in ANSWER, a read's. */
+static uint64_t events_in(const ProtobufCMessageDescriptor *response, struct span answer)
+{
+	uint32_t many = field_number(response, "events");
+	uint32_t one = field_number(response, "event");
+	struct wire w;
+	struct wire_field f = { .number = 0 };
+	uint64_t count = 0;
+
+	wire_start(&w, answer.at, answer.len);
+	while (wire_next(&w, &f))
+		count += f.number == many || f.number == one;
+	return count;
+}
+
 /* The answer of the store to a TransactionStart: what follows names the transaction alone. */
 static void tell_begun(const struct execute *e, struct span answer)
 {
@@ -351,6 +366,8 @@ static const char *answer_message(struct execute *e, const struct package *packa
 	if (well && code == NULL) {
 		if (e->message->begins_transaction)
 			tell_begun(e, answer);
+		if (e->request.session->meter != NULL)
+			session_pay(e->request.session, events_in(response, answer));
 		add_event_ids(e, out);
 		answer_end(out);
 		return "ok";
@@ -580,6 +597,7 @@ void bridge_execute(struct session *s, const struct request_id *id,
 		return;
 	}
 	bridge->executed++;
+	session_count(s, m->carries_events ? buffer_len(&e->event_ids) / GUID_BYTES : 0);
 	start(e, s, id, &correlation, a->timeout_ms);
 }
 

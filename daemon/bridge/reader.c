@@ -101,6 +101,7 @@ void reader_count(struct reader *r, const struct resolved_event *event, struct p
 	int64_t created = original_event(event)->created_epoch;
 	int64_t now;
 
+	session_count(r->session, 1);
 	r->delivered++;
 	r->moved = true;
 	r->last = place;
@@ -323,10 +324,9 @@ void reader_subscribe(struct session *s, const struct request_id *id,
 			       "sub '%s' is in use on this connection", a->name);
 		return;
 	}
-	if (s->subscription_count >= s->bridge->settings.subscriptions_most) {
+	if (s->subscription_count >= s->subscriptions_most) {
 		session_refuse(s, id, ERROR_LIMIT_EXCEEDED, OUTCOME_NOT_SAID,
-			       "a client may have %u subscriptions",
-			       s->bridge->settings.subscriptions_most);
+			       "a client may have %u subscriptions", s->subscriptions_most);
 		return;
 	}
 	r = reader_new(s, a);

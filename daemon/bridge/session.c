@@ -3,6 +3,8 @@
 #include "bridge/execute.h"
 #include "bridge/reader.h"
 
+enum { SECOND = 1000000 };
+
 void bridge_free(struct bridge *bridge)
 {
 	execute_free_spares(bridge);
@@ -44,6 +46,34 @@ void session_end(struct session *s)
 		}
 	}
 	s->in_flight = 0;
+}
+
+void session_pay(struct session *s, uint64_t events)
+{
+	struct meter *m = s->meter;
+	uint64_t now = loop_now_us(s->bridge->loop);
+
+	if (m->paid_till + SECOND < now)
+		m->paid_till = now - SECOND;
+	m->paid_till += events * SECOND / m->rate;
+	if (m->paid_till <= now)
+		return;
+	s->waits = true;
+	s->events->waits(s, (m->paid_till - now + 999) / 1000);
+}
+
+void session_set_meter(struct session *s, struct meter *meter)
+{
+	s->meter = meter;
+	if (s->waits)
+		session_go_on(s);
+}
+
+void session_go_on(struct session *s)
+{
+	s->waits = false;
+	s->events->wrote(s); /* where there is room, subscriptions go on */
+	s->events->eased(s);
 }
 
 void session_resume(struct session *s)

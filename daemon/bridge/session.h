@@ -20,12 +20,11 @@
 #include "store/wire_read.h"
 
 struct bridge_settings {
-	uint32_t operation_timeout;  /* milliseconds, where a request says nothing */
-	uint32_t subscriptions_most; /* of one client */
-	unsigned depth;              /* of JSON, in and out */
-	size_t output_pause;         /* unread bytes at which subscriptions wait for the client */
-	size_t output_cap;           /* and at which it gets nothing large any more */
-	uint32_t slow_operation;     /* milliseconds; 0: none is */
+	uint32_t operation_timeout; /* milliseconds, where a request says nothing */
+	unsigned depth;             /* of JSON, in and out */
+	size_t output_pause;        /* unread bytes at which subscriptions wait for the client */
+	size_t output_cap;          /* and at which it gets nothing large any more */
+	uint32_t slow_operation;    /* milliseconds; 0: none is */
 	bool require_master;
 	bool read_only;
 };
@@ -84,12 +83,24 @@ struct session_bounds {
 	void (*refuse_checkpoint)(struct session *s, const struct request_id *id, const char *name);
 };
 
+/*
+ * How many events a second all sessions that share it may be given, and write, together. Each event
+ * takes its time, which is paid when it has passed: whoever has had one waits until then with
+ * whatever is next, and nothing is refused. What is not used is kept for one second.
+ */
+struct meter {
+	uint32_t rate;      /* events a second, from 1 to 1000000 */
+	uint64_t paid_till; /* microseconds of loop_now_us(): all that was had is paid then */
+};
+
 struct session_events {
 	/* Lines were added to `out`. */
 	void (*wrote)(struct session *session);
 	/* A request or a subscription has ended: another may be taken up, or the client may be
 	 * done. */
 	void (*eased)(struct session *session);
+	/* The session waits (`waits` is set) until session_go_on(), which is to be called in MS. */
+	void (*waits)(struct session *session, uint64_t ms);
 };
 
 struct session {
@@ -97,8 +108,11 @@ struct session {
 	const struct session_events *events;
 	const struct session_bounds *bounds; /* NULL: none */
 	const struct screen *screen;         /* for all that it is given; NULL: none */
-	struct buffer *out;                  /* the client's; whole lines are added */
-	unsigned number;                     /* of the client in the log */
+	struct meter *meter;                 /* NULL: none */
+	bool waits;                          /* for the meter: nothing is taken up, nor given */
+	uint32_t subscriptions_most;
+	struct buffer *out; /* the client's; whole lines are added */
+	unsigned number;    /* of the client in the log */
 	struct link requests;
 	uint32_t in_flight; /* length of that list */
 	struct link held;   /* reads whose answer had no room; asked again by session_resume() */
@@ -117,10 +131,25 @@ static inline bool session_is_full(const struct session *s)
 	return buffer_len(s->out) > s->bridge->settings.output_cap;
 }
 
+/* Counts EVENTS that S was given, or writes. */
+void session_pay(struct session *s, uint64_t events);
+
+static inline void session_count(struct session *s, uint64_t events)
+{
+	if (s->meter != NULL)
+		session_pay(s, events);
+}
+
+/* S has METER, or NULL for none, from now on, and waits for nothing. */
+void session_set_meter(struct session *s, struct meter *meter);
+
+/* What S waited for has passed. */
+void session_go_on(struct session *s);
+
 /* True where a subscription may push more; if not, it waits for session_resume(). */
 static inline bool session_has_room(struct session *s)
 {
-	if (buffer_len(s->out) <= s->bridge->settings.output_pause)
+	if (!s->waits && buffer_len(s->out) <= s->bridge->settings.output_pause)
 		return true;
 	s->hungry = true;
 	return false;

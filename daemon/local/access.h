@@ -19,6 +19,7 @@
 
 #include "bridge/message.h"
 #include "bridge/permission.h"
+#include "bridge/session.h"
 #include "store/frame.h"
 
 /* Who a client is, as of its connect(2). */
@@ -59,6 +60,12 @@ struct access_rule {
 	struct access_patterns checkpoints; /* empty: any name */
 	struct credentials credentials;     /* its own for the store; no login: the connection's */
 	bool request_credentials;           /* requests may bring their own */
+	uint32_t clients; /* most at a time; 0, as for the next two: no limit of its own */
+	uint32_t in_flight;
+	uint32_t subscriptions;
+	struct meter meter; /* of all its clients together; a rate of 0: none */
+
+	uint32_t client_count; /* kept by those who use the rule */
 };
 
 /* The rules, in their order. */

@@ -59,7 +59,9 @@ void client_close(struct client *c, enum client_end reason)
 	job_cancel(&c->work);
 	job_cancel(&c->flush);
 	loop_clear_deadline(local->loop, &c->stall);
+	loop_clear_deadline(local->loop, &c->paid);
 	list_remove(&c->link);
+	client_access_end(c);
 	local->client_count--;
 	loop_park(local->loop, c, client_free);
 	if (local->client_count == 0 && local->emptied != NULL)
@@ -93,7 +95,7 @@ static void pause_or_resume(struct client *c)
 		c->paused = c->blocked = false;
 		work_later(c);
 	}
-	if (c->session.hungry && waits <= c->local->settings.output_resume)
+	if (c->session.hungry && !c->session.waits && waits <= c->local->settings.output_resume)
 		session_resume(&c->session);
 }
 
@@ -260,7 +262,10 @@ static bool may_take(const struct client *c)
 {
 	bool heard = !c->paused || c->gone || (!c->blocked && !session_is_full(&c->session));
 
-	return heard && !c->closed && c->session.in_flight < c->local->settings.in_flight_most;
+	/* What comes after the daemon was told to end is only refused. */
+	if (c->session.waits && !c->local->draining)
+		return false;
+	return heard && !c->closed && c->session.in_flight < c->in_flight_most;
 }
 
 /* The input has ended, and all of it is taken up: no acknowledgement can come any more. */
@@ -398,9 +403,24 @@ static void on_eased(struct session *s)
 		work_later(c);
 }
 
+static void on_waits(struct session *s, uint64_t ms)
+{
+	struct client *c = CONTAINER(s, struct client, session);
+
+	loop_set_deadline(c->local->loop, &c->paid, ms);
+}
+
+static void on_paid(void *arg)
+{
+	struct client *c = arg;
+
+	session_go_on(&c->session);
+}
+
 static const struct session_events session_events = {
 	.wrote = on_wrote,
 	.eased = on_eased,
+	.waits = on_waits,
 };
 
 /* Life ------------------------------------------------------------------------------------------ */
@@ -426,6 +446,7 @@ void client_new(struct local *local, int fd)
 	job_init(&c->work, on_work, c);
 	job_init(&c->flush, on_flush, c);
 	deadline_init(&c->stall, on_stall, c);
+	deadline_init(&c->paid, on_paid, c);
 	session_init(&c->session, local->bridge, &session_events, &c->out, c->number);
 	client_access_begin(c);
 	list_append(&local->clients, &c->link);

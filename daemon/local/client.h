@@ -52,7 +52,12 @@ struct local {
 	uint64_t started_us;
 	int64_t started_wall_ms;
 	struct local_counters counters;
-	struct access *access;                /* the rules; NULL or empty: there are none */
+	struct access *access; /* the rules; NULL or empty: there are none */
+	struct {
+		uint64_t since_us;
+		unsigned told;
+		unsigned kept_back;
+	} refusals;                           /* in the log, of late */
 	struct transaction *transactions;     /* those that clients under rules have begun */
 	bool draining;                        /* the daemon stops: nothing new is taken up */
 	void (*emptied)(struct local *local); /* the last client has gone */
@@ -69,9 +74,10 @@ struct client {
 	pid_t pid;
 	struct access_rule *rule; /* NULL: there are none, or none is for it */
 	uint32_t permissions;     /* bits of PERMISSION_BIT */
-	uint32_t refusals_told;   /* bits: in the log, under these rules */
-	struct screen screen;     /* lent to the session where there are rules */
-	char *name;               /* as `hello` gave it, or NULL */
+	uint32_t in_flight_most;
+	uint32_t refusals_told; /* bits: in the log, under these rules */
+	struct screen screen;   /* lent to the session where there are rules */
+	char *name;             /* as `hello` gave it, or NULL */
 	uint64_t since_us;
 	struct event *readable;
 	struct event *writable;
@@ -87,8 +93,9 @@ struct client {
 	struct job work; /* lines that wait for the next turn, or the end */
 	struct job flush;
 	struct deadline stall;
-	uint64_t lines;  /* taken up */
-	uint64_t errors; /* lines that were refused as they stood */
+	struct deadline paid; /* while the session waits for its meter */
+	uint64_t lines;       /* taken up */
+	uint64_t errors;      /* lines that were refused as they stood */
 };
 
 /* Takes over FD, a connected socket, not blocking. */

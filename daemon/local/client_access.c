@@ -1,6 +1,7 @@
 #include "local/client_access.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +17,11 @@ enum {
 	GROUPS_USUAL = 64,
 	GROUPS_MOST = 65536,     /* NGROUPS_MAX of Linux */
 	TRANSACTIONS_MOST = 256, /* of one user */
+	REFUSALS_TOLD = 20,      /* most lines of the log in */
+	REFUSALS_US = 10 * 1000 * 1000,
 };
+
+_Static_assert((int)ACCESS_REFUSALS + (int)PERMISSIONS <= 32, "a bit of refusals_told for each");
 
 /* Who it is ------------------------------------------------------------------------------------- */
 
@@ -54,50 +59,151 @@ static bool shows(void *arg, struct span stream)
 
 static const struct session_bounds bounds;
 
+static struct access_peer peer_of(int fd)
+{
+	struct ucred known;
+	socklen_t len = sizeof(known);
+	struct access_peer peer = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &known, &len) == 0) {
+		peer.uid = known.uid;
+		peer.gid = known.gid;
+		peer.pid = known.pid;
+	}
+	return peer;
+}
+
+/* The rule that is for PEER, which is at the other end of FD. Its groups are asked for where there
+ * are rules, and known to nobody afterwards. */
+static struct access_rule *rule_for(const struct local *local, int fd, struct access_peer *peer)
+{
+	struct access_rule *rule;
+	gid_t *groups;
+
+	if (!has_rules(local))
+		return NULL;
+	groups = groups_of(fd, &peer->group_count);
+	peer->groups = groups;
+	rule = access_find(local->access, peer);
+	peer->groups = NULL;
+	peer->group_count = 0;
+	free(groups);
+	return rule;
+}
+
+/* The lower of two limits, of which OWN may be 0: there is none. */
+static uint32_t lower(uint32_t own, uint32_t all)
+{
+	return own == 0 || all < own ? all : own;
+}
+
+static void set_limits(struct client *c)
+{
+	const struct local_settings *settings = &c->local->settings;
+	struct access_rule *rule = c->rule;
+
+	c->in_flight_most = lower(rule == NULL ? 0 : rule->in_flight, settings->in_flight_most);
+	c->session.subscriptions_most =
+		lower(rule == NULL ? 0 : rule->subscriptions, settings->subscriptions_most);
+	session_set_meter(&c->session, rule != NULL && rule->meter.rate > 0 ? &rule->meter : NULL);
+}
+
 /* The rule that is for C among those that there are now. */
 static void choose_rule(struct client *c)
 {
 	const struct local *local = c->local;
 	struct access_peer peer = { .uid = c->uid, .gid = c->gid };
-	gid_t *groups = NULL;
 
-	if (has_rules(local)) {
-		groups = groups_of(c->fd, &peer.group_count);
-		peer.groups = groups;
-	}
-	c->rule = access_find(local->access, &peer);
+	c->rule = rule_for(local, c->fd, &peer);
+	if (c->rule != NULL)
+		c->rule->client_count++;
 	c->permissions = access_permissions(local->access, c->rule, &peer, geteuid());
 	c->refusals_told = 0;
 	c->session.bounds = has_rules(local) ? &bounds : NULL;
 	c->screen = (struct screen){ shows, c };
 	c->session.screen = has_rules(local) ? &c->screen : NULL;
-	free(groups);
+	set_limits(c);
 }
 
 void client_access_begin(struct client *c)
 {
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
+	struct access_peer peer = peer_of(c->fd);
 
-	c->uid = (uid_t)-1;
-	c->gid = (gid_t)-1;
-	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0) {
-		c->uid = peer.uid;
-		c->gid = peer.gid;
-		c->pid = peer.pid;
-	}
+	c->uid = peer.uid;
+	c->gid = peer.gid;
+	c->pid = peer.pid;
 	choose_rule(c);
+}
+
+void client_access_end(struct client *c)
+{
+	if (c->rule != NULL)
+		c->rule->client_count--;
+}
+
+/* The clients of RULE whose programs are there still. Some that have gone may not have been noticed
+ * yet, and whoever comes for one of them is not to be refused. */
+static uint32_t count_present(const struct local *local, const struct access_rule *rule)
+{
+	const struct link *l;
+	uint32_t count = 0;
+
+	for (l = list_first(&local->clients); l != NULL; l = list_next(&local->clients, l)) {
+		const struct client *c = CONTAINER(l, struct client, link);
+		struct pollfd p = { .fd = c->fd, .events = 0 };
+
+		if (c->rule == rule &&
+		    (poll(&p, 1, 0) <= 0 || (p.revents & (POLLHUP | POLLERR)) == 0))
+			count++;
+	}
+	return count;
+}
+
+bool local_takes(const struct local *local, int fd, const char **rule)
+{
+	struct access_peer peer = peer_of(fd);
+	const struct access_rule *found = rule_for(local, fd, &peer);
+
+	if (found == NULL || found->clients == 0 || found->client_count < found->clients)
+		return true;
+	*rule = found->name;
+	return count_present(local, found) < found->clients;
 }
 
 /* Refusals -------------------------------------------------------------------------------------- */
 
-/* Each reason is told once in the log for each client, and again under new rules. */
-static bool is_told(struct client *c, unsigned reason)
+/* True where the log has had few refusals of late. Who is refused may connect again and again. */
+static bool may_tell(struct local *local)
 {
-	bool told = (c->refusals_told & (UINT32_C(1) << reason)) != 0;
+	uint64_t now = loop_now_us(local->loop);
 
-	c->refusals_told |= UINT32_C(1) << reason;
-	return told;
+	if (now - local->refusals.since_us >= REFUSALS_US) {
+		if (local->refusals.kept_back > 0)
+			log_write(LOG_NOTICE, "permission denied, and not told one by one count=%u",
+				  local->refusals.kept_back);
+		local->refusals.since_us = now;
+		local->refusals.told = local->refusals.kept_back = 0;
+	}
+	if (local->refusals.told < REFUSALS_TOLD) {
+		local->refusals.told++;
+		return true;
+	}
+	local->refusals.kept_back++;
+	return false;
+}
+
+/* Each reason is told once in the log for each client, and again under new rules. */
+static void tell(struct client *c, unsigned reason, const char *what)
+{
+	uint32_t bit = UINT32_C(1) << reason;
+
+	if ((c->refusals_told & bit) != 0)
+		return;
+	c->refusals_told |= bit;
+	if (may_tell(c->local))
+		log_write(LOG_NOTICE, "permission denied client=%u uid=%u pid=%d rule=%s reason=%s",
+			  c->number, (unsigned)c->uid, (int)c->pid,
+			  c->rule == NULL ? "-" : c->rule->name, log_text(what, strlen(what)));
 }
 
 /* WHAT is refused to C, in words for people; REASON tells it from others. */
@@ -106,10 +212,7 @@ static void refuse(struct client *c, const struct request_id *id, unsigned reaso
 {
 	const char *rule = c->rule == NULL ? NULL : c->rule->name;
 
-	if (!is_told(c, reason))
-		log_write(LOG_NOTICE, "permission denied client=%u uid=%u pid=%d rule=%s reason=%s",
-			  c->number, (unsigned)c->uid, (int)c->pid, rule == NULL ? "-" : rule,
-			  log_text(what, strlen(what)));
+	tell(c, reason, what);
 	c->errors++;
 	if (rule != NULL)
 		session_refuse(&c->session, id, ERROR_PERMISSION_DENIED, outcome,

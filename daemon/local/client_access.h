@@ -11,6 +11,15 @@
 /* Learns who C is, and what it may do. Once, when it has connected. */
 void client_access_begin(struct client *c);
 
+/* C goes. */
+void client_access_end(struct client *c);
+
+/*
+ * True where a client that has connected as FD may be taken. Otherwise there are as many as its
+ * rule lets be, and *RULE is the name of that.
+ */
+bool local_takes(const struct local *local, int fd, const char **rule);
+
 /*
  * From now on the rules of ACCESS count, which lives until the next call or the end of LOCAL; the
  * ones before are used no more when it returns. Subscriptions that a client may not have any more

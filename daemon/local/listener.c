@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "local/client_access.h"
 #include "local/handed.h"
 
 enum {
@@ -52,9 +53,21 @@ static void refuse(struct local *local, int fd, enum client_refusal reason, cons
 	close(fd);
 }
 
+static void refuse_for_rule(struct local *local, int fd, const char *rule)
+{
+	char why[128];
+
+	snprintf(why, sizeof(why), "there are as many clients as the access rule '%s' lets be",
+		 rule);
+	log_write(LOG_WARNING, "a client is refused, there are as many as its rule lets be rule=%s",
+		  rule);
+	refuse(local, fd, CLIENT_TOO_MANY, why);
+}
+
 static void take(struct listener *l, int fd)
 {
 	struct local *local = l->local;
+	const char *rule;
 
 	if (local->draining) {
 		refuse(local, fd, CLIENT_TOO_LATE, "esbridge is shutting down");
@@ -63,6 +76,8 @@ static void take(struct listener *l, int fd)
 			  "a client is refused, there are as many as may be clients=%u",
 			  local->client_count);
 		refuse(local, fd, CLIENT_TOO_MANY, "there are as many clients as there may be");
+	} else if (!local_takes(local, fd, &rule)) {
+		refuse_for_rule(local, fd, rule);
 	} else {
 		client_new(local, fd);
 	}

@@ -30,8 +30,8 @@ void answer_hello(struct client *c, const struct request_id *id)
 	buffer_add_byte(out, '{');
 	add_number(out, "line", settings->line_most);
 	add_number(out, "depth", settings->depth);
-	add_number(out, "in_flight", settings->in_flight_most);
-	add_number(out, "subscriptions", settings->subscriptions_most);
+	add_number(out, "in_flight", c->in_flight_most);
+	add_number(out, "subscriptions", c->session.subscriptions_most);
 	buffer_add_text(
 		out,
 		"},\"features\":[\"live\",\"catchup\",\"window\",\"filter\",\"persistent\",\"checkpoint\",\"metrics\"],\"messages\":[");

@@ -18,24 +18,57 @@ static void complain(void *arg, const char *text)
 	++*(unsigned *)arg;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static int file_of(const void *data, size_t size, char path[64])
 {
 	int fd = memfd_create("config", MFD_CLOEXEC);
+
+	(void)snprintf(path, 64, "/proc/self/fd/%d", fd);
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+		abort();
+	return fd;
+}
+
+/* The access rules that are printed are those that were read. */
+static void read_again(const struct config *c)
+{
+	unsigned complaints = 0;
+	struct config again;
+	char path[64];
+	char *text = NULL;
+	size_t len = 0;
+	FILE *to = open_memstream(&text, &len);
+	int fd;
+
+	if (to == NULL)
+		abort();
+	settings_sections_print(&c->rules, to);
+	(void)fclose(to);
+	fd = file_of(text, len, path);
+	if (!config_load(&again, path, complain, &complaints) ||
+	    !settings_sections_equal(&c->rules, &again.rules))
+		abort();
+	config_free(&again);
+	free(text);
+	close(fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
 	unsigned complaints = 0;
 	struct config config;
 	char path[64];
 	FILE *nowhere;
+	int fd;
 
 	log_setup(LOG_ERROR, LOG_PREFIX_NEVER, LOG_FORMAT_TEXT);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
-		abort();
+	fd = file_of(data, size, path);
 	if (config_load(&config, path, complain, &complaints)) {
 		nowhere = fopen("/dev/null", "w");
 		if (nowhere == NULL || complaints != 0)
 			abort();
 		config_print(&config, nowhere);
 		(void)fclose(nowhere);
+		read_again(&config);
 		config_free(&config);
 	} else if (complaints == 0) {
 		abort();

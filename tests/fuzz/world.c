@@ -254,7 +254,6 @@ static void set_up(struct world *w)
 	w->loop = loop_new();
 	w->bridge.loop = w->local.loop = w->loop;
 	w->bridge.settings = (struct bridge_settings){ .operation_timeout = LONG,
-						       .subscriptions_most = 20,
 						       .depth = DEPTH,
 						       .output_pause = OUTPUT,
 						       .output_cap = 4 * OUTPUT };

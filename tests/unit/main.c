@@ -7,6 +7,7 @@
 #include "suites.h"
 
 static Suite *(*const suites[])(void) = {
+	access_suite,
 	base64_suite,
 	buffer_suite,
 	checkpoint_file_suite,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+Suite *access_suite(void);
 Suite *base64_suite(void);
 Suite *buffer_suite(void);
 Suite *checkpoint_file_suite(void);

@@ -293,6 +293,171 @@ START_TEST(prints_no_secret)
 }
 END_TEST
 
+START_TEST(takes_access_rules)
+{
+	char complaints[4096];
+	const struct access_rule *r;
+	struct config c;
+
+	ck_assert_msg(load_text(&c,
+				"[access one]\n"
+				"users = 7, root\n"
+				"groups = root\n"
+				"users = 8\n"
+				"allow = read,write\n"
+				"streams = a\\,b, c-* , !c-d\n"
+				"checkpoints = k\n"
+				"username = ops\n"
+				"clients = 3\n"
+				"events_per_second = 1000\n"
+				"[store]\n"
+				"username = other\n"
+				"[access two.2]\n"
+				"users = *\n"
+				"allow = none\n"
+				"credentials = yes\n",
+				complaints),
+		      "%s", complaints);
+	ck_assert_uint_eq(c.access->count, 2);
+	r = c.access->rules;
+	ck_assert_str_eq(r->name, "one");
+	ck_assert(!r->everybody);
+	ck_assert_uint_eq(r->uid_count, 3);
+	ck_assert_uint_eq(r->uids[0], 7);
+	ck_assert_uint_eq(r->uids[1], 0);
+	ck_assert_uint_eq(r->uids[2], 8);
+	ck_assert_uint_eq(r->gid_count, 1);
+	ck_assert_uint_eq(r->gids[0], 0);
+	ck_assert_uint_eq(r->permissions,
+			  PERMISSION_BIT(PERMISSION_READ) | PERMISSION_BIT(PERMISSION_WRITE));
+	ck_assert(access_patterns_allow(&r->streams, "a,b", 3));
+	ck_assert(access_patterns_allow(&r->streams, "c-e", 3));
+	ck_assert(!access_patterns_allow(&r->streams, "c-d", 3));
+	ck_assert_str_eq(r->credentials.login, "ops");
+	ck_assert(!r->request_credentials);
+	ck_assert_uint_eq(r->clients, 3);
+	ck_assert_uint_eq(r->meter.rate, 1000);
+	ck_assert(r[1].everybody);
+	ck_assert(r[1].request_credentials);
+	ck_assert_uint_eq(r[1].permissions, 0);
+	ck_assert_str_eq(c.store.username, "other");
+	config_free(&c);
+}
+END_TEST
+
+/* What each mistake in a rule is told as, and in which line. */
+START_TEST(refuses_wrong_access_rules)
+{
+	static const struct {
+		const char *text, *part;
+	} rows[] = {
+		{ "allow = read", ":1: [access a] needs users or groups" },
+		{ "users = 1", ":1: [access a] needs allow" },
+		{ "users = 1\nallow =", ":3: [access a] needs allow" },
+		{ "users = 1\nallow = reed", ":3: allow: expected some of read, write" },
+		{ "users = 1\nallow = read,", ":3: allow: expected some of" },
+		{ "users = 1\nallow = read, write, read", ":3: allow: read is there twice" },
+		{ "users = 1\nallow = read, none", ":3: allow: none stands alone" },
+		{ "users = nobody-such\nallow = read", ":2: users: there is no user nobody-such" },
+		{ "users = 4294967295\nallow = read", ":2: users: there is no user 4294967295" },
+		{ "users = -1\nallow = read", ":2: users: there is no user -1" },
+		{ "users = 1, 1\nallow = read", ":2: users: 1 is there twice" },
+		{ "users = root\nusers = 0\nallow = read", ":3: users: 0 is there twice" },
+		{ "users =,\nallow = read", ":2: users: expected words" },
+		{ "groups = *\nallow = read", ":2: groups: there is no group *" },
+		{ "groups = none-such\nallow = read", ":2: groups: there is no group none-such" },
+		{ "users = 1\nallow = read\nstreams = !a", ":4: streams: what is not denied" },
+		{ "users = 1\nallow = read\nstreams = a, $all, !b", ":4: streams: $all gives" },
+		{ "users = 1\nallow = read\nstreams = a, b, a", ":4: streams: a: is there twice" },
+		{ "users = 1\nallow = read\nstreams = $$a", ":4: streams: $$a: the metadata" },
+		{ "users = 1\nallow = read\nstreams = a, !", ":4: streams: !: a pattern is empty" },
+		{ "users = 1\nallow = read\nstreams = a\\", ":4: streams: expected words" },
+		{ "users = 1\nallow = read\nstreams = a,;b", ":4: streams: expected words" },
+		{ "users = 1\nallow = read\ncheckpoints = !a", ":4: checkpoints: what is not" },
+		{ "users = 1\nallow = read\npassword_file = /x",
+		  ":4: a password_file without a username" },
+		{ "users = 1\nallow = read\nusername = u\npassword_file = /nowhere/x",
+		  ":5: password_file: /nowhere/x: No such file" },
+		{ "users = 1\nallow = read\nclients = -1", ":4: clients: expected a whole number" },
+		{ "users = 1\nallow = read\nstream = a",
+		  ":4: there is no setting stream in [access" },
+		{ "users = 1\nallow = read\nallow = write\nclients = 1\nclients = 2",
+		  ":6: clients is set a second time, first in line 5" },
+		{ "users = 1\nallow = read\n[access a]\nusers = 2\nallow = read",
+		  ":4: [access a] is there a second time, first in line 1" },
+		{ "users = 1\nallow = read\n[access]", ":4: [access] needs a name" },
+		{ "users = 1\nallow = read\n[access b c]", ":4: [access] needs a name" },
+		{ "users = 1\nallow = read\n[access \xc3\xa9]", ":4: [access] needs a name" },
+		{ "users = 1\nallow = read\n[access 123456789012345678901234567890123]",
+		  ":4: [access] needs a name" },
+		{ "users = 1\nallow = read\n[accesss b]", ":4: there is no section [" },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text), "[access a]\n%s\n", rows[i].text);
+		refuses(text, rows[i].part);
+	}
+}
+END_TEST
+
+static char *printed(const struct config *c)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *to = open_memstream(&text, &len);
+
+	config_print(c, to);
+	fclose(to);
+	return text;
+}
+
+/* Also where a list needs several lines. */
+START_TEST(prints_access_rules_so_that_they_can_be_read)
+{
+	char complaints[4096], text[2048];
+	char *first, *second;
+	struct config c;
+	int n = snprintf(text, sizeof(text), "[access a]\nusers=*\nallow=read\n");
+
+	for (int i = 0; i < 9; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "streams=%d%0149d,x\\,%d,\\%d\n",
+			      i, i, i, i);
+	ck_assert_msg(load_text(&c, text, complaints), "%s", complaints);
+	first = printed(&c);
+	config_free(&c);
+	ck_assert_msg(load_text(&c, first, complaints), "%s", complaints);
+	ck_assert(access_patterns_allow(&c.access->rules[0].streams, "x,7", 3));
+	second = printed(&c);
+	config_free(&c);
+	ck_assert_str_eq(first, second);
+	ck_assert_ptr_nonnull(strstr(first, "\n[access a]\nusers = *\ngroups =\nallow = read\n"));
+	free(first);
+	free(second);
+}
+END_TEST
+
+START_TEST(reads_passwords_of_access_rules)
+{
+	char *file = unit_file("s3cret\n", 7);
+	char text[256], complaints[4096];
+	char *shown;
+	struct config c;
+
+	snprintf(text, sizeof(text),
+		 "[access a]\nusers = *\nallow = read\nusername = u\npassword_file = %s\n", file);
+	ck_assert_msg(load_text(&c, text, complaints), "%s", complaints);
+	ck_assert_str_eq(c.access->rules[0].credentials.login, "u");
+	ck_assert_str_eq(c.access->rules[0].credentials.password, "s3cret");
+	shown = printed(&c);
+	ck_assert_ptr_null(strstr(shown, "s3cret"));
+	free(shown);
+	config_free(&c);
+	unlink(file);
+	free(file);
+}
+END_TEST
+
 Suite *config_suite(void)
 {
 	Suite *s = suite_create("config");
@@ -308,6 +473,10 @@ Suite *config_suite(void)
 	tcase_add_test(tc, reads_the_password_file);
 	tcase_add_test(tc, finds_credentials_of_systemd);
 	tcase_add_test(tc, prints_no_secret);
+	tcase_add_test(tc, takes_access_rules);
+	tcase_add_test(tc, refuses_wrong_access_rules);
+	tcase_add_test(tc, prints_access_rules_so_that_they_can_be_read);
+	tcase_add_test(tc, reads_passwords_of_access_rules);
 	suite_add_tcase(s, tc);
 	return s;
 }
