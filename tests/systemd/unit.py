@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The unit file is one that systemd takes, and leaves the daemon no more than it needs: an exposure of at most 1.2."""
+"""The units are such that systemd takes them, agree with each other and with the daemon, and leave it no more than it
+needs: an exposure of at most 1.2."""
 
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import tempfile
 
 MOST = 1.2
+SOURCE = os.path.join(os.environ.get("SRCDIR", "."), "systemd")
 
 
 def run(*arguments):
@@ -31,7 +33,30 @@ def prepare(folder):
     unit = os.path.join(folder, "esbridged.service")
     with open(unit, "w", encoding="utf-8") as file:
         file.write(re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", text, flags=re.MULTILINE))
+    shutil.copy(os.path.join(SOURCE, "esbridged.socket"), folder)
     return unit, text
+
+
+def values(text):
+    """The directives of a unit, or the settings of the daemon, without their sections: {name: value}."""
+    return dict(re.findall(r"^(\w+) ?= ?(.*)$", text, flags=re.MULTILINE))
+
+
+def disagreements(service):
+    """Where the socket, its directory and the daemon's own settings are not the same in all files."""
+    with open(os.path.join(SOURCE, "esbridged.socket"), encoding="utf-8") as file:
+        unit = values(file.read())
+    with open(os.path.join(SOURCE, "esbridge.tmpfiles"), encoding="utf-8") as file:
+        kind, directory, mode, user, group = [line for line in file if not line.startswith("#")][0].split()[:5]
+    daemon = values(run(os.environ.get("ESBRIDGED", "./esbridged"), "--print-config"))
+    rows = [
+        ("the socket's path", unit["ListenStream"], daemon["path"]), ("the socket's mode", unit["SocketMode"], daemon["mode"]),
+        ("the socket's user", unit["SocketUser"], service["User"]), ("the socket's group", unit["SocketGroup"], service["Group"]),
+        ("the directory", directory, "/run/" + service["RuntimeDirectory"]), ("the directory of the path", directory, os.path.dirname(daemon["path"])),
+        ("its mode", mode, service["RuntimeDirectoryMode"]), ("its mode in the socket unit", unit["DirectoryMode"], mode),
+        ("its owner", (kind, user, group), ("d", service["User"], service["Group"])),
+    ]
+    return ["%s: %s and %s" % row for row in rows if row[1] != row[2]]
 
 
 def supports_offline():
@@ -45,10 +70,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         unit, text = prepare(folder)
         level = exposure(unit)
-        faults = [line for line in run("systemd-analyze", "verify", "--man=no", unit).splitlines()
-                  if "esbridged.service" in line]
+        faults = [line for line in run("systemd-analyze", "verify", "--man=no", unit,
+                                       os.path.join(folder, "esbridged.socket")).splitlines() if "esbridged." in line]
+        differ = disagreements(values(text))
     results = [
-        (not faults, "systemd takes the unit", faults),
+        (not faults, "systemd takes the units", faults),
+        (not differ, "the socket unit, tmpfiles, the service and the daemon agree", differ),
         (level is not None and level <= MOST, f"exposure {level}, at most {MOST}", []),
         ("@" not in re.sub(r"@(system-service|privileged|resources)", "", text), "every path is filled in", []),
     ]
