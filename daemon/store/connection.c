@@ -1,7 +1,6 @@
 #include "store/connection.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -10,13 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <event2/dns.h>
-#include <event2/util.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/tls.h"
 #include "store/command.h"
+#include "store/heartbeat.h"
+#include "store/resolver.h"
 #include "store/wire_write.h"
 
 enum {
@@ -45,10 +43,8 @@ struct connection {
 	bool redirected;     /* the next attempt goes where a node said the leader is */
 	struct discovery *discovery; /* NULL: there is no cluster */
 
-	struct evdns_base *dns; /* made when a name has to be resolved */
-	struct evdns_getaddrinfo_request *resolving;
-	struct evutil_addrinfo *addresses;
-	struct evutil_addrinfo *address; /* the one in use */
+	struct resolver *resolver;
+	struct lookup lookup; /* of the host at `at`: the addresses not yet tried */
 
 	struct tls_context *tls_context; /* NULL: connections are plain */
 	char *tls_name;                  /* what the certificate must be for; "": the host */
@@ -65,13 +61,9 @@ struct connection {
 	struct job flush;
 	struct guid handshake; /* correlation id of the step that is awaited */
 	struct deadline step; /* the end of the current step, or of the wait for the next attempt */
-	struct deadline beat;
-	bool beat_asked; /* a heartbeat was sent and its answer is awaited */
-	uint64_t bytes_in;
-	uint64_t bytes_out;
-	uint64_t socket_in; /* bytes_in when the connection was made */
-	uint64_t beat_in;   /* bytes_in and bytes_out at the last beat */
-	uint64_t beat_out;
+	struct heartbeat heartbeat;
+	struct traffic bytes;
+	uint64_t socket_in; /* bytes.in when the connection was made */
 };
 
 static const char *const state_names[] = {
@@ -106,10 +98,6 @@ static void close_socket(struct connection *c)
 {
 	if (c->discovery != NULL)
 		discovery_cancel(c->discovery);
-	if (c->resolving != NULL) {
-		evdns_getaddrinfo_cancel(c->resolving);
-		c->resolving = NULL;
-	}
 	if (c->fd >= 0) {
 		tls_free(c->tls);
 		c->tls = NULL;
@@ -121,19 +109,12 @@ static void close_socket(struct connection *c)
 		c->sockets++;
 	}
 	loop_clear_deadline(c->loop, &c->step);
-	loop_clear_deadline(c->loop, &c->beat);
+	heartbeat_stop(&c->heartbeat);
 	job_cancel(&c->flush);
 	buffer_free(&c->in);
 	buffer_free(&c->out);
 	c->skip = 0;
 	c->in.failed = c->out.failed = false;
-}
-
-static void free_addresses(struct connection *c)
-{
-	if (c->addresses != NULL)
-		evutil_freeaddrinfo(c->addresses);
-	c->addresses = c->address = NULL;
 }
 
 /* The delay doubles with each attempt from the least to the most; a fifth of it, up or down, is
@@ -179,14 +160,11 @@ static void lose(struct connection *c, const char *reason)
 		  was_ready ? "connection to the store lost" : "no connection to the store",
 		  c->endpoint, log_text(reason, strlen(reason)), c->attempts);
 	close_socket(c);
-	if (was_ready) {
-		free_addresses(c);
-	} else if (c->address != NULL && c->address->ai_next != NULL) {
-		c->address = c->address->ai_next;
+	if (!was_ready && lookup_has_more(&c->lookup)) {
 		connect_next(c);
 		return;
 	}
-	free_addresses(c);
+	lookup_clear(&c->lookup);
 	wait_for_next(c);
 	if (was_ready)
 		c->events->lost(c->arg, reason);
@@ -214,32 +192,17 @@ static void send_heartbeat(struct connection *c, uint8_t command, const struct g
 	connection_flush(c);
 }
 
-/*
- * Every interval in which nothing came in asks the peer for a sign, and waits the timeout for any
- * byte. An interval in which nothing went out asks as well: servers up to 5.0.9 close a connection
- * on which they only send.
- */
-static void on_beat(void *arg)
+static void ask_for_sign(void *arg)
 {
-	struct connection *c = arg;
-	bool heard = c->bytes_in != c->beat_in;
-	bool spoke = c->bytes_out != c->beat_out;
 	struct guid id;
 
-	if (c->beat_asked && !heard) {
-		lose(c, "heartbeat_timeout");
-		return;
-	}
-	c->beat_asked = !heard;
-	c->beat_in = c->bytes_in;
-	c->beat_out = c->bytes_out;
-	if (!heard || !spoke) {
-		guid_make(&id);
-		send_heartbeat(c, CMD_HEARTBEAT_REQUEST, &id);
-	}
-	loop_set_deadline(c->loop, &c->beat,
-			  c->beat_asked ? c->settings.heartbeat_timeout
-					: c->settings.heartbeat_interval);
+	guid_make(&id);
+	send_heartbeat(arg, CMD_HEARTBEAT_REQUEST, &id);
+}
+
+static void on_silent(void *arg)
+{
+	lose(arg, "heartbeat_timeout");
 }
 
 /* Handshake ------------------------------------------------------------------------------------- */
@@ -249,7 +212,7 @@ static void be_ready(struct connection *c)
 	loop_clear_deadline(c->loop, &c->step);
 	c->attempts = 0;
 	c->connects++;
-	free_addresses(c);
+	lookup_clear(&c->lookup);
 	set_state(c, CONNECTION_READY);
 	log_write(LOG_NOTICE, "connected to the store endpoint=%s", c->endpoint);
 	c->events->ready(c->arg);
@@ -440,7 +403,7 @@ static bool is_tls_alert(const struct connection *c)
 
 static void lose_at_end(struct connection *c)
 {
-	bool mute = c->state != CONNECTION_READY && c->bytes_in == c->socket_in;
+	bool mute = c->state != CONNECTION_READY && c->bytes.in == c->socket_in;
 
 	lose(c, mute && c->tls == NULL
 			? "closed_by_store: without a word; it may want TLS (store.tls = require)"
@@ -472,7 +435,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		lose_at_end(c);
 		return;
 	}
-	c->bytes_in += (uint64_t)n;
+	c->bytes.in += (uint64_t)n;
 	if (is_tls_alert(c)) {
 		lose(c, "tls: the server speaks TLS, and store.tls is off");
 		return;
@@ -509,7 +472,7 @@ static void write_out(struct connection *c)
 		return;
 	}
 	if (n > 0)
-		c->bytes_out += (uint64_t)n;
+		c->bytes.out += (uint64_t)n;
 	if (buffer_len(&c->out) == 0)
 		buffer_shrink(&c->out, KEEP_OUT);
 	else if (c->tls == NULL || !tls_write_wants_read(c->tls))
@@ -539,10 +502,7 @@ void connection_flush(struct connection *c)
 /* Packages can go to and fro. */
 static void established(struct connection *c)
 {
-	c->beat_in = c->bytes_in;
-	c->beat_out = c->bytes_out;
-	c->beat_asked = false;
-	loop_set_deadline(c->loop, &c->beat, c->settings.heartbeat_interval);
+	heartbeat_start(&c->heartbeat);
 	authenticate(c);
 }
 
@@ -577,7 +537,7 @@ static void connected(struct connection *c)
 	int on = 1;
 
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	c->socket_in = c->bytes_in;
+	c->socket_in = c->bytes.in;
 	event_add(c->readable, NULL);
 	if (c->tls_context == NULL) {
 		established(c);
@@ -622,7 +582,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 /* Tries the address that is next. */
 static void connect_next(struct connection *c)
 {
-	const struct evutil_addrinfo *a = c->address;
+	const struct evutil_addrinfo *a = lookup_next(&c->lookup);
 
 	set_state(c, CONNECTION_CONNECTING);
 	c->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -644,66 +604,25 @@ static void connect_next(struct connection *c)
 	loop_set_deadline(c->loop, &c->step, c->settings.connect_timeout);
 }
 
-static void on_resolved(int result, struct evutil_addrinfo *addresses, void *arg)
+static void on_resolved(void *arg, const char *fault)
 {
 	struct connection *c = arg;
 	char text[ERROR_TEXT];
 
-	if (result == EVUTIL_EAI_CANCEL)
-		return; /* C may be gone */
-	c->resolving = NULL;
-	if (result != 0 || addresses == NULL) {
-		snprintf(text, sizeof(text), "resolve: %s",
-			 result != 0 ? evutil_gai_strerror(result) : "no address");
+	if (fault != NULL) {
+		snprintf(text, sizeof(text), "resolve: %s", fault);
 		lose(c, text);
 		return;
 	}
-	c->addresses = c->address = addresses;
 	connect_next(c);
-}
-
-static bool dns_ready(struct connection *c)
-{
-	if (c->dns == NULL)
-		c->dns = evdns_base_new(loop_base(c->loop),
-					EVDNS_BASE_INITIALIZE_NAMESERVERS |
-						EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	return c->dns != NULL;
-}
-
-/* Addresses are taken at once; names are resolved without blocking, /etc/hosts among the sources.
- */
-static void resolve(struct connection *c)
-{
-	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC,
-					 .ai_socktype = SOCK_STREAM,
-					 .ai_flags = EVUTIL_AI_NUMERICHOST };
-	struct evutil_addrinfo *found = NULL;
-	struct evdns_getaddrinfo_request *request;
-	char port[8];
-
-	snprintf(port, sizeof(port), "%u", c->at.port);
-	if (evutil_getaddrinfo(c->at.host, port, &hints, &found) == 0) {
-		on_resolved(0, found, c);
-		return;
-	}
-	if (!dns_ready(c)) {
-		lose(c, "resolve: no name server is configured");
-		return;
-	}
-	hints.ai_flags = 0;
-	loop_set_deadline(c->loop, &c->step, c->settings.connect_timeout);
-	/* The answer may come before the call returns; then there is nothing to remember. */
-	request = evdns_getaddrinfo(c->dns, c->at.host, port, &hints, on_resolved, c);
-	if (c->state == CONNECTION_RESOLVING)
-		c->resolving = request;
 }
 
 static void go(struct connection *c)
 {
 	endpoint_format(&c->at, c->endpoint);
 	set_state(c, CONNECTION_RESOLVING);
-	resolve(c);
+	loop_set_deadline(c->loop, &c->step, c->settings.connect_timeout);
+	lookup_start(&c->lookup, c->resolver, &c->at);
 }
 
 static void on_found(void *arg, const struct node *node)
@@ -734,12 +653,11 @@ static const struct discovery_events discovery_events = {
 static void discover(struct connection *c)
 {
 	set_state(c, CONNECTION_DISCOVERING);
-	if (!dns_ready(c)) {
+	if (resolver_dns(c->resolver) == NULL) {
 		lose(c, "resolve: no name server is configured");
 		return;
 	}
-	discovery_start(c->discovery, c->dns, c->tls_context, c->tls_name,
-			c->at.port != 0 ? &c->at : NULL);
+	discovery_start(c->discovery, c->tls_context, c->tls_name, c->at.port != 0 ? &c->at : NULL);
 }
 
 /* Where a node has named the leader, else to a node of the cluster, else as configured. */
@@ -808,23 +726,34 @@ struct connection *connection_new(struct loop *loop, const struct connection_set
 	c->fd = -1;
 	c->state_since = loop_now(loop);
 	c->tls_name = mem_text("");
+	c->resolver = resolver_new(loop);
+	lookup_init(&c->lookup, on_resolved, c);
 	if (settings->cluster != NULL) {
-		c->discovery = discovery_new(loop, settings->cluster, &discovery_events, c);
+		c->discovery =
+			discovery_new(loop, settings->cluster, c->resolver, &discovery_events, c);
 		snprintf(c->endpoint, sizeof(c->endpoint), "cluster");
 	}
 	job_init(&c->flush, on_flush, c);
 	deadline_init(&c->step, on_step, c);
-	deadline_init(&c->beat, on_beat, c);
+	c->heartbeat = (struct heartbeat){
+		.loop = loop,
+		.interval = settings->heartbeat_interval,
+		.timeout = settings->heartbeat_timeout,
+		.traffic = &c->bytes,
+		.ask = ask_for_sign,
+		.silent = on_silent,
+		.arg = c,
+	};
+	heartbeat_init(&c->heartbeat);
 	return c;
 }
 
 void connection_free(struct connection *c)
 {
 	close_socket(c);
-	free_addresses(c);
-	if (c->dns != NULL)
-		evdns_base_free(c->dns, 0);
+	lookup_clear(&c->lookup);
 	discovery_free(c->discovery);
+	resolver_free(c->resolver);
 	tls_context_free(c->tls_context);
 	free(c->tls_name);
 	mem_wipe(&c->settings.credentials, sizeof(c->settings.credentials));
@@ -846,7 +775,7 @@ void connection_stop(struct connection *c)
 			tls_close(c->tls);
 	}
 	close_socket(c);
-	free_addresses(c);
+	lookup_clear(&c->lookup);
 	set_state(c, CONNECTION_OFF);
 	if (was_ready)
 		c->events->lost(c->arg, "shutting_down");
@@ -883,7 +812,7 @@ void connection_look(struct connection *c, struct connection_view *view)
 		.connects = c->connects,
 		.lost = c->lost,
 		.failed = c->failed,
-		.bytes_in = c->bytes_in,
-		.bytes_out = c->bytes_out,
+		.bytes_in = c->bytes.in,
+		.bytes_out = c->bytes.out,
 	};
 }

@@ -26,8 +26,9 @@ struct discovery {
 	const struct discovery_events *events;
 	void *arg;
 
+	struct resolver *resolver;
+
 	/* For the search under way. */
-	struct evdns_base *dns;
 	struct tls_context *context;
 	const char *name;
 	struct endpoint failed; /* port 0: none */
@@ -40,7 +41,7 @@ struct discovery {
 	const struct node *chosen; /* of `gossip`; NULL: none yet */
 	struct gossip
 		gossip; /* the last one; used once, so that an old one does no harm for long */
-	struct evdns_getaddrinfo_request *resolving;
+	struct lookup lookup; /* of the seed that is a name */
 	struct evhttp_connection *http;
 	struct deadline patience;
 	struct job step; /* the next candidate, outside the callbacks of libevent */
@@ -59,9 +60,7 @@ static unsigned chance(void)
 static void stop_asking(struct discovery *d)
 {
 	loop_clear_deadline(d->loop, &d->patience);
-	if (d->resolving != NULL)
-		evdns_getaddrinfo_cancel(d->resolving);
-	d->resolving = NULL;
+	lookup_clear(&d->lookup);
 	if (d->http != NULL)
 		evhttp_connection_free(d->http);
 	d->http = NULL;
@@ -127,50 +126,25 @@ static void take_gossip(struct discovery *d)
 	shuffle(d);
 }
 
-static void take_addresses(struct discovery *d, const struct evutil_addrinfo *found)
+static void on_resolved(void *arg, const char *fault)
 {
+	struct discovery *d = arg;
 	const struct endpoint *seed = &d->settings.seeds[0];
+	const struct evutil_addrinfo *found;
 
-	for (; found != NULL; found = found->ai_next) {
+	if (fault != NULL) {
+		pass_on(d, seed, fault);
+		return;
+	}
+	while ((found = lookup_next(&d->lookup)) != NULL) {
 		struct endpoint at;
 
 		if (endpoint_of_address(found->ai_addr, &at))
 			add_candidate(d, &at, seed->host);
 	}
 	shuffle(d);
-}
-
-static void on_resolved(int result, struct evutil_addrinfo *found, void *arg)
-{
-	struct discovery *d = arg;
-
-	if (result == EVUTIL_EAI_CANCEL)
-		return; /* D may be gone */
-	d->resolving = NULL;
-	if (result != 0 || found == NULL) {
-		pass_on(d, &d->settings.seeds[0],
-			result != 0 ? evutil_gai_strerror(result) : "no address");
-		return;
-	}
-	take_addresses(d, found);
-	evutil_freeaddrinfo(found);
 	loop_clear_deadline(d->loop, &d->patience);
 	loop_put_off(d->loop, &d->step);
-}
-
-static void resolve_seed(struct discovery *d)
-{
-	const struct endpoint *seed = &d->settings.seeds[0];
-	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-	struct evdns_getaddrinfo_request *request;
-	char port[8];
-
-	snprintf(port, sizeof(port), "%u", seed->port);
-	loop_set_deadline(d->loop, &d->patience, d->settings.timeout);
-	/* The answer may come before the call returns; then the step is put off already. */
-	request = evdns_getaddrinfo(d->dns, seed->host, port, &hints, on_resolved, d);
-	if (!link_used(&d->step.link))
-		d->resolving = request;
 }
 
 static void take_seeds(struct discovery *d)
@@ -178,7 +152,8 @@ static void take_seeds(struct discovery *d)
 	d->count = d->next = 0;
 	d->from_gossip = false;
 	if (d->settings.by_name) {
-		resolve_seed(d);
+		loop_set_deadline(d->loop, &d->patience, d->settings.timeout);
+		lookup_start(&d->lookup, d->resolver, &d->settings.seeds[0]);
 		return;
 	}
 	for (size_t i = 0; i < d->settings.seed_count; i++)
@@ -242,7 +217,8 @@ static bool open_http(struct discovery *d, const struct candidate *c)
 		if (bev == NULL)
 			return false;
 	}
-	d->http = evhttp_connection_base_bufferevent_new(base, d->dns, bev, c->at.host, c->at.port);
+	d->http = evhttp_connection_base_bufferevent_new(base, resolver_dns(d->resolver), bev,
+							 c->at.host, c->at.port);
 	if (d->http == NULL) {
 		if (bev != NULL)
 			bufferevent_free(bev);
@@ -281,7 +257,9 @@ static void on_patience(void *arg)
 {
 	struct discovery *d = arg;
 
-	pass_on(d, d->resolving != NULL ? &d->settings.seeds[0] : &d->candidates[d->next - 1].at,
+	pass_on(d,
+		lookup_is_under_way(&d->lookup) ? &d->settings.seeds[0]
+						: &d->candidates[d->next - 1].at,
 		"no answer in time");
 }
 
@@ -303,16 +281,19 @@ static void on_step(void *arg)
 /* Life ------------------------------------------------------------------------------------------ */
 
 struct discovery *discovery_new(struct loop *loop, const struct discovery_settings *settings,
-				const struct discovery_events *events, void *arg)
+				struct resolver *resolver, const struct discovery_events *events,
+				void *arg)
 {
 	struct discovery *d = mem_new(sizeof(*d));
 
 	d->loop = loop;
 	d->settings = *settings;
+	d->resolver = resolver;
 	d->events = events;
 	d->arg = arg;
 	deadline_init(&d->patience, on_patience, d);
 	job_init(&d->step, on_step, d);
+	lookup_init(&d->lookup, on_resolved, d);
 	return d;
 }
 
@@ -324,12 +305,11 @@ void discovery_free(struct discovery *d)
 	free(d);
 }
 
-void discovery_start(struct discovery *d, struct evdns_base *dns, struct tls_context *context,
-		     const char *name, const struct endpoint *failed)
+void discovery_start(struct discovery *d, struct tls_context *context, const char *name,
+		     const struct endpoint *failed)
 {
 	discovery_cancel(d);
 	d->chosen = NULL;
-	d->dns = dns;
 	d->context = context;
 	d->name = name;
 	d->failed = failed != NULL ? *failed : (struct endpoint){ .port = 0 };

@@ -6,11 +6,10 @@
 #ifndef ESBRIDGE_STORE_DISCOVERY_H
 #define ESBRIDGE_STORE_DISCOVERY_H
 
-#include <event2/dns.h>
-
 #include "base/loop.h"
 #include "base/tls.h"
 #include "store/gossip.h"
+#include "store/resolver.h"
 
 enum { DISCOVERY_SEEDS = 16 };
 
@@ -31,21 +30,22 @@ struct discovery_events {
 
 struct discovery;
 
-/* SETTINGS are copied. */
+/* SETTINGS are copied; RESOLVER outlives it. */
 struct discovery *discovery_new(struct loop *loop, const struct discovery_settings *settings,
-				const struct discovery_events *events, void *arg);
+				struct resolver *resolver, const struct discovery_events *events,
+				void *arg);
 
 /* Harmless where D is NULL. Not from inside its events. */
 void discovery_free(struct discovery *d);
 
 /*
- * Begins; one of the events comes, not before this call has returned. Names are resolved by DNS.
+ * Begins; one of the events comes, not before this call has returned.
  * With CONTEXT gossip is asked for by HTTPS, and each certificate must be for NAME (where that is
  * "": for the node's own); it lives until the event. FAILED (or NULL) is where a connection has
  * just failed: that node is left out.
  */
-void discovery_start(struct discovery *d, struct evdns_base *dns, struct tls_context *context,
-		     const char *name, const struct endpoint *failed);
+void discovery_start(struct discovery *d, struct tls_context *context, const char *name,
+		     const struct endpoint *failed);
 
 /* Ends what discovery_start() has begun, without an event. Harmless where nothing is under way. */
 void discovery_cancel(struct discovery *d);
