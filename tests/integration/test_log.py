@@ -160,23 +160,25 @@ def _():
         quiet.stop()
 
 
-@test("a pipe that nobody reads: the daemon works on, and says afterwards how many lines were lost")
+@test("a pipe that nobody reads, blocking or not: the daemon works on, and says afterwards how many lines were lost")
 def _():
-    with World() as world:
-        reader, writer = os.pipe()
-        quiet = Quiet(world, writer)
-        os.close(writer)
-        lost = 0
-        while lost == 0:
-            lost = quiet.works()
-        with open(reader, "rb") as pipe:
-            os.set_blocking(reader, False)
-            pipe.read()
-            os.set_blocking(reader, True)
-            quiet.stop()
-            said = pipe.read().decode()
-        told = re.search(r"warning lines of the log were lost lines=(\d+)\n", said)
-        true(told and int(told.group(1)) >= lost, "at least %d lost lines told in %r" % (lost, said))
+    for blocking in (True, False):
+        with World() as world:
+            reader, writer = os.pipe()
+            os.set_blocking(writer, blocking)
+            quiet = Quiet(world, writer)
+            os.close(writer)
+            lost = 0
+            while lost == 0:
+                lost = quiet.works()
+            with open(reader, "rb") as pipe:
+                os.set_blocking(reader, False)
+                pipe.read()
+                os.set_blocking(reader, True)
+                quiet.stop()
+                said = pipe.read().decode()
+            told = re.search(r"warning lines of the log were lost lines=(\d+)\n", said)
+            true(told and int(told.group(1)) >= lost, "at least %d lost lines told in %r" % (lost, said))
 
 
 @test("a pipe whose reader has gone: the daemon works on")
