@@ -275,7 +275,9 @@ enum access_refusal access_stream(const struct access_rule *rule, const char *st
 
 bool access_shows(const struct access_rule *rule, const char *stream, size_t len)
 {
-	return rule->streams.all || (len > 0 && access_stream(rule, stream, len) == ACCESS_GRANTED);
+	/* An event without the name of its stream is of none that is allowed. */
+	return !has_streams(rule) || rule->streams.all ||
+	       (len > 0 && access_stream(rule, stream, len) == ACCESS_GRANTED);
 }
 
 bool access_checkpoint(const struct access_rule *rule, const char *name, const char *stream)

@@ -17,6 +17,7 @@ enum {
 	GROUPS_USUAL = 64,
 	GROUPS_MOST = 65536,     /* NGROUPS_MAX of Linux */
 	TRANSACTIONS_MOST = 256, /* of one user */
+	STREAM_MOST = 4096,      /* bytes of the name of theirs; of a longer one none is known */
 	REFUSALS_TOLD = 20,      /* most lines of the log in */
 	REFUSALS_US = 10 * 1000 * 1000,
 };
@@ -30,14 +31,16 @@ static gid_t *groups_of(int fd, size_t *count)
 {
 	socklen_t len = GROUPS_USUAL * sizeof(gid_t);
 	gid_t *groups = mem_new(len);
+	int error;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0) {
 		*count = len / sizeof(gid_t);
 		return groups;
 	}
+	error = errno;
 	free(groups);
 	*count = 0;
-	if (errno != ERANGE || len > GROUPS_MOST * sizeof(gid_t))
+	if (error != ERANGE || len > GROUPS_MOST * sizeof(gid_t))
 		return NULL;
 	groups = mem_new(len);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0)
@@ -254,7 +257,8 @@ struct transaction {
 	struct transaction *next; /* the last one first */
 	int64_t id;
 	uid_t uid;
-	char *stream;
+	size_t len;
+	char stream[];
 };
 
 static const struct transaction *find_transaction(const struct client *c, int64_t id)
@@ -264,12 +268,6 @@ static const struct transaction *find_transaction(const struct client *c, int64_
 	while (t != NULL && (t->id != id || t->uid != c->uid))
 		t = t->next;
 	return t;
-}
-
-static void free_transaction(struct transaction *t)
-{
-	free(t->stream);
-	free(t);
 }
 
 /* Forgets the oldest one of user UID where it has too many. */
@@ -289,17 +287,21 @@ static void bound_transactions(struct local *local, uid_t uid)
 		return;
 	gone = *oldest;
 	*oldest = gone->next;
-	free_transaction(gone);
+	free(gone);
 }
 
 static void on_began(struct session *s, struct span stream, int64_t transaction)
 {
 	struct client *c = CONTAINER(s, struct client, session);
-	struct transaction *t = mem_new(sizeof(*t));
+	struct transaction *t;
 
+	if (stream.len > STREAM_MOST)
+		return;
+	t = mem_new(sizeof(*t) + stream.len);
 	t->id = transaction;
 	t->uid = c->uid;
-	t->stream = mem_text_of((const char *)stream.at, stream.len);
+	t->len = stream.len;
+	memcpy(t->stream, stream.at, stream.len);
 	t->next = c->local->transactions;
 	c->local->transactions = t;
 	bound_transactions(c->local, c->uid);
@@ -311,7 +313,7 @@ void local_forget_transactions(struct local *local)
 
 	while ((t = local->transactions) != NULL) {
 		local->transactions = t->next;
-		free_transaction(t);
+		free(t);
 	}
 }
 
@@ -329,7 +331,7 @@ static bool on_message(struct session *s, const struct request_id *id,
 	if (message->scope == SCOPE_TRANSACTION) {
 		t = find_transaction(c, transaction);
 		target.stream = t == NULL ? NULL : t->stream;
-		target.len = t == NULL ? 0 : strlen(t->stream);
+		target.len = t == NULL ? 0 : t->len;
 	}
 	why = access_message(c->rule, c->permissions, message, &target);
 	if (why == ACCESS_PERMISSION)

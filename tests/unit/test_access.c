@@ -297,6 +297,7 @@ static bool shows(const char *streams, const char *stream)
 START_TEST(screens_what_links_lead_to)
 {
 	ck_assert(shows("", "s"));
+	ck_assert(shows("", ""));
 	ck_assert(shows("s", "s"));
 	ck_assert(!shows("x", "s"));
 	ck_assert(!shows("* !s", "s"));
