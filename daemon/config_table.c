@@ -119,7 +119,8 @@ const struct setting config_table[] = {
 	  "The permissions of the socket. To connect, a program needs write permission." },
 	{ "socket", "group", SETTING_TEXT, AT(socket.group), "", 0, 32, NULL, false,
 	  "The group that the socket is given to, one that the daemon's user is a member of. Empty: "
-	  "the daemon's own." },
+	  "the daemon's own. The service that comes with esbridge may not do that: esbridged.socket "
+	  "does it there, with SocketGroup=." },
 
 	{ "limits", "line", SETTING_SIZE, AT(limits.line), "16M", KIB, 128 * MIB, NULL, true,
 	  "The longest line that is taken from a client, without its line end." },
