@@ -6,7 +6,11 @@
 #include "store/not_handled.h"
 #include "store/wire_write.h"
 
-enum { IDS_MOST = 2000 }; /* ids in one package of acks, the bound that the .NET client keeps */
+enum {
+	IDS_MOST = 2000,   /* ids in one package of acks, the bound that the .NET client keeps */
+	LEAVES_MOST = 10,  /* times that a store is asked to end a subscription */
+	LEAVE_PAUSE = 100, /* milliseconds between them */
+};
 
 /* What is particular to a kind: its commands, and how its packages are read. */
 struct kind {
@@ -75,6 +79,12 @@ static void ask(struct subscription *sub)
 		     buffer_len(&sub->request));
 }
 
+static void leave(struct subscription *sub)
+{
+	sub->asked++;
+	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
+}
+
 static void end(struct subscription *sub, enum subscription_end why, const struct package *package)
 {
 	set_state(sub, SUBSCRIPTION_IDLE);
@@ -89,6 +99,10 @@ static void on_silence(void *arg)
 {
 	struct subscription *sub = arg;
 
+	if (sub->state == SUBSCRIPTION_LEAVING) {
+		leave(sub);
+		return;
+	}
 	log_write(LOG_WARNING, "the store does not answer a subscription, asking again asked=%u",
 		  sub->asked);
 	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
@@ -190,8 +204,13 @@ static void on_dropped(struct subscription *sub, const struct package *package)
 		end(sub, (enum subscription_end)reason, package);
 }
 
+/* A store that has not handled the end of a subscription goes on with it: it is asked again. */
 static void on_not_handled(struct subscription *sub, const struct package *package)
 {
+	if (sub->state == SUBSCRIPTION_LEAVING && sub->asked < LEAVES_MOST) {
+		loop_set_deadline(sub->store->loop, &sub->silence, LEAVE_PAUSE);
+		return;
+	}
 	if (sub->state != SUBSCRIPTION_ASKED || !not_handled_passes(package)) {
 		end(sub, SUBSCRIPTION_NOT_HANDLED, package);
 		return;
@@ -253,7 +272,8 @@ bool subscription_leave(struct subscription *sub)
 		return sub->state == SUBSCRIPTION_LEAVING;
 	}
 	set_state(sub, SUBSCRIPTION_LEAVING);
-	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
+	sub->asked = 0;
+	leave(sub);
 	return true;
 }
 
@@ -261,7 +281,8 @@ void subscription_cancel(struct subscription *sub)
 {
 	if (sub->state == SUBSCRIPTION_IDLE)
 		return;
-	if (sub->state == SUBSCRIPTION_ASKED || sub->state == SUBSCRIPTION_CONFIRMED)
+	if (sub->state == SUBSCRIPTION_ASKED || sub->state == SUBSCRIPTION_CONFIRMED ||
+	    deadline_is_set(&sub->silence))
 		send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
 	set_state(sub, SUBSCRIPTION_IDLE);
 }

@@ -72,8 +72,10 @@ struct subscription {
 	struct conversation conversation;
 	struct link link;
 	enum subscription_state state;
-	uint32_t asked; /* how often the store was asked for it since it was last confirmed */
-	struct deadline silence; /* asked again when the store has not answered until then */
+	uint32_t asked; /* how often the store was asked for it since it was last confirmed, or to
+			   end it */
+	struct deadline silence; /* asked again when the store has not answered until then, or not
+				    ended it */
 };
 
 /*
@@ -83,9 +85,9 @@ struct subscription {
 void subscription_start(struct subscription *sub, struct store *store);
 
 /*
- * Asks the store to end SUB; `ended` comes with SUBSCRIPTION_UNSUBSCRIBED once it has, or from the
- * loss of the connection. Where there is nothing to be ended at the store it returns false and SUB
- * is over, without a call.
+ * Asks the store to end SUB, again for about a second where it does not handle that; `ended`
+ * comes with SUBSCRIPTION_UNSUBSCRIBED once it has, or from the loss of the connection. Where there
+ * is nothing to be ended at the store it returns false and SUB is over, without a call.
  */
 bool subscription_leave(struct subscription *sub);
 

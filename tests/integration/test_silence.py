@@ -5,7 +5,7 @@ import contextlib
 import uuid
 
 import wire
-from harness import World, equal, has, main, test, true, until
+from harness import World, controlled, equal, has, main, test, true, until
 
 QUICK = {"store": {"reconnect_delay_min": "20ms", "reconnect_delay_max": "50ms", "operation_timeout": "300ms",
                    "heartbeat_interval": "5s", "heartbeat_timeout": "5s"}}
@@ -122,6 +122,28 @@ def _():
         same = uuid.uuid4().bytes
         appear(peer, again, 0, same)
         client.push("event")
+
+
+@test("an end that the store does not handle is asked for again, until the store has no subscription more")
+def _():
+    with controlled(QUICK) as (world, control):
+        client = world.client()
+        sub = client.subscribe(stream="s")
+        equal(control.ask("subscriptions"), ["1", "0"], "subscriptions at the store")
+        control.not_handled("TooBusy", "UnsubscribeFromStream")
+        client.ok("unsubscribe", sub=sub)
+        equal(control.ask("subscriptions"), ["0", "0"], "subscriptions at the store")
+        equal(control.ask("count UnsubscribeFromStream")[0], "2", "times that it was asked")
+
+
+@test("a store that never handles the end is asked a bounded number of times; the client has its reply")
+def _():
+    with controlled() as (world, control):
+        client = world.client()
+        sub = client.subscribe(stream="s")
+        control.not_handled("TooBusy", "UnsubscribeFromStream", nth="*")
+        client.ok("unsubscribe", sub=sub)
+        equal(control.ask("count UnsubscribeFromStream")[0], "10", "times that it was asked")
 
 
 if __name__ == "__main__":
