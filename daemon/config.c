@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "config_parts.h"
 #include "local/metrics_http.h"
 #include "store/frame.h"
@@ -118,7 +119,7 @@ static char *password_in(struct loading *l, unsigned line, const char *path, con
 	if (end > 0 && text[end - 1] == '\r')
 		end--;
 	if (end <= CREDENTIAL_MOST && memchr(text, '\0', end) == NULL)
-		return mem_text_of(text, end);
+		return secret_new(text, end);
 	if (end > CREDENTIAL_MOST)
 		config_mistake(l, line,
 			       "password_file: the first line of %s is longer than %d bytes", path,
@@ -153,7 +154,7 @@ static void read_password(struct loading *l)
 	if (password == NULL)
 		return;
 	/* Nothing but "" can be there: `password` is not set besides password_file. */
-	free(l->config->store.password);
+	secret_free(l->config->store.password);
 	l->config->store.password = password;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "config_parts.h"
 
 /* The line in which NAME of SECTION is set, else where the section begins. */
@@ -226,8 +227,7 @@ static void take_credentials(struct loading *l, const struct settings_section *s
 	if (password == NULL)
 		return;
 	snprintf(rule->credentials.password, sizeof(rule->credentials.password), "%s", password);
-	mem_wipe(password, strlen(password));
-	free(password);
+	secret_free(password);
 }
 
 /* The whole ------------------------------------------------------------------------------------- */

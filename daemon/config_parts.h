@@ -23,8 +23,8 @@ void config_mistake(struct loading *l, unsigned line, const char *format, ...)
 
 /*
  * Reads the password that is the first line of the file NAME, which is looked for where systemd
- * puts credentials unless it is absolute. The caller frees it, after wiping. Returns NULL where it
- * cannot be taken, which has been told as a mistake in LINE.
+ * puts credentials unless it is absolute. The caller frees it with secret_free(). Returns NULL
+ * where it cannot be taken, which has been told as a mistake in LINE.
  */
 char *config_password(struct loading *l, unsigned line, const char *name);
 

@@ -45,13 +45,14 @@ const struct setting config_table[] = {
 	  "serve. A request that only the leader takes moves the connection to it." },
 	{ "store", "gossip_timeout", SETTING_DURATION, AT(store.gossip_timeout), "1s", 10,
 	  5 * MINUTE, NULL, false, "How long each node may take to answer with its gossip." },
-	{ "store", "username", SETTING_TEXT, AT(store.username), "", 0, 127, NULL, false,
+	{ "store", "username", SETTING_TEXT, AT(store.username), "", 0, 127, NULL, true,
 	  "The EventStoreDB user for all requests that bring no credentials of their own. Empty: "
-	  "requests are made without credentials." },
-	{ "store", "password", SETTING_SECRET, AT(store.password), "", 0, 127, NULL, false,
+	  "requests are made without credentials. A change of this and of the password counts from "
+	  "the next connection on." },
+	{ "store", "password", SETTING_SECRET, AT(store.password), "", 0, 127, NULL, true,
 	  "The password of that user. password_file keeps it out of this file. Servers up to 5.0 "
 	  "refuse an empty one." },
-	{ "store", "password_file", SETTING_TEXT, AT(store.password_file), "", 0, 180, NULL, false,
+	{ "store", "password_file", SETTING_TEXT, AT(store.password_file), "", 0, 180, NULL, true,
 	  "A file whose first line is the password, in place of `password`. A relative name is looked "
 	  "for in $CREDENTIALS_DIRECTORY where systemd sets that (LoadCredential=)." },
 	{ "store", "connection_name", SETTING_TEXT, AT(store.connection_name), "esbridge", 1, 127,

@@ -58,10 +58,8 @@ static void fill_store(struct daemon *d, struct store_settings *s)
 	config_cluster(c, &d->cluster);
 	s->connection.cluster = d->cluster.seed_count > 0 ? &d->cluster : NULL;
 	s->connection.name = c->store.connection_name;
-	snprintf(s->connection.credentials.login, sizeof(s->connection.credentials.login), "%s",
-		 c->store.username);
-	snprintf(s->connection.credentials.password, sizeof(s->connection.credentials.password),
-		 "%s", c->store.password);
+	s->connection.username = c->store.username;
+	s->connection.password = c->store.password;
 	s->connection.connect_timeout = (uint32_t)c->store.connect_timeout;
 	s->connection.heartbeat_interval = (uint32_t)c->store.heartbeat_interval;
 	s->connection.heartbeat_timeout = (uint32_t)c->store.heartbeat_timeout;
@@ -134,6 +132,8 @@ static void apply(struct daemon *d)
 		d->bridge.store->settings.bytes_most = (size_t)c->limits.memory;
 		d->bridge.store->settings.ask_again = (uint32_t)c->store.operation_timeout;
 		apply_tls(d);
+		connection_set_user(d->bridge.store->connection, c->store.username,
+				    c->store.password);
 	}
 }
 
@@ -368,7 +368,6 @@ static int start(struct daemon *d)
 	fill_store(d, &store);
 	d->bridge.store = store_new(d->loop, &store, on_gave_up, on_store_changed, d);
 	apply_tls(d);
-	mem_wipe(&store, sizeof(store));
 	return EX_OK;
 }
 

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -22,12 +23,23 @@ static void keep_standard_descriptors(void)
 		close(fd);
 }
 
+/*
+ * No core dump, and no memory that other processes of the same user can look at: passwords and
+ * other people's events are in it. Lasts for as long as the process lives. Linux refuses this to
+ * nobody.
+ */
+static void keep_memory_private(void)
+{
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
 	struct config config;
 	int status;
 
+	keep_memory_private();
 	keep_standard_descriptors();
 	options_read(&options, argc, argv);
 	if (options.action == ACTION_END)

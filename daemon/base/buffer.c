@@ -115,8 +115,17 @@ void buffer_init(struct buffer *b, size_t limit)
 	b->limit = limit;
 }
 
+/* Overwrites LEN bytes that leave B, from its byte AT on, where it holds a secret. What has left
+ * before is overwritten already. */
+static inline void forget(const struct buffer *b, size_t at, size_t len)
+{
+	if (b->secret && len > 0)
+		explicit_bzero(b->data + at, len);
+}
+
 void buffer_free(struct buffer *b)
 {
+	forget(b, b->start, buffer_len(b));
 	if (b->data != NULL)
 		give_back(b->data, b->size);
 	buffer_init(b, b->limit);
@@ -151,6 +160,7 @@ bool buffer_grow(struct buffer *b, size_t n)
 	if (b->start >= len && b->size - len >= n) {
 		if (len > 0)
 			memcpy(b->data, b->data + b->start, len);
+		forget(b, b->start, len);
 		b->start = 0;
 		b->end = len;
 		return true;
@@ -164,6 +174,7 @@ bool buffer_grow(struct buffer *b, size_t n)
 	}
 	if (len > 0)
 		memcpy(data, b->data + b->start, len);
+	forget(b, b->start, len);
 	if (b->data != NULL)
 		give_back(b->data, b->size);
 	b->data = data;
@@ -173,15 +184,30 @@ bool buffer_grow(struct buffer *b, size_t n)
 	return true;
 }
 
-void buffer_consume(struct buffer *b, size_t n)
+void buffer_pass(struct buffer *b, size_t n)
 {
 	b->start += n;
-	if (b->start == b->end)
+	if (b->start == b->end) {
 		b->start = b->end = 0;
+		b->secret = false;
+	}
+}
+
+void buffer_consume(struct buffer *b, size_t n)
+{
+	forget(b, b->start, n);
+	buffer_pass(b, n);
+}
+
+void buffer_add_all(struct buffer *b, const struct buffer *from)
+{
+	b->secret |= from->secret;
+	buffer_add(b, buffer_at(from), buffer_len(from));
 }
 
 void buffer_cut(struct buffer *b, size_t n)
 {
+	forget(b, b->end - n, n);
 	b->end -= n;
 }
 

@@ -6,6 +6,10 @@
  * the buffer writes on without looking, and its owner looks once, at the end.
  *
  * A pointer into a buffer lives until the next call that writes to it or shrinks it.
+ *
+ * Who is about to put a password into a buffer sets `secret` first. From then on nothing that was
+ * in the buffer stays behind in memory, wherever the buffer has moved meanwhile; once it is empty
+ * it is an ordinary one again.
  */
 #ifndef ESBRIDGE_BASE_BUFFER_H
 #define ESBRIDGE_BASE_BUFFER_H
@@ -29,6 +33,7 @@ struct buffer {
 	size_t limit; /* most bytes that may wait at one time; 0: no limit */
 	size_t had;   /* bytes allocated when it was last given back */
 	bool failed;
+	bool secret; /* what leaves the buffer, and memory that it leaves, is overwritten */
 };
 
 /* A buffer with nothing in it and nothing allocated is all zeros; LIMIT as in the struct. */
@@ -99,6 +104,12 @@ static inline void buffer_add_text(struct buffer *b, const char *text)
 
 /* Takes N bytes, at most buffer_len(), from the front. */
 void buffer_consume(struct buffer *b, size_t n);
+
+/* The same where these bytes are known to be no secret, whatever else is in B. */
+void buffer_pass(struct buffer *b, size_t n);
+
+/* Adds all that is in FROM, which stays as it is; a secret is one in B as well. */
+void buffer_add_all(struct buffer *b, const struct buffer *from);
 
 /* Takes the last N bytes away again. */
 void buffer_cut(struct buffer *b, size_t n);

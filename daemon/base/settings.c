@@ -9,7 +9,13 @@
 #include "base/mem.h"
 #include "base/settings_value.h"
 
-enum { FAULT_MOST = 512, NAME_MOST = 48, TEXT_COLUMNS = 80 };
+enum {
+	FAULT_MOST = 512,
+	NAME_MOST = 48,
+	TEXT_COLUMNS = 80,
+	LINE_FIRST = 512,        /* bytes for a line at first */
+	STACK_WIPED = 32 * 1024, /* more than libinih takes */
+};
 
 /* Names ----------------------------------------------------------------------------------------- */
 
@@ -161,7 +167,7 @@ struct reading {
 	void (*complain)(void *arg, const char *text);
 	void *arg;
 	FILE *file;
-	char *line; /* from getline() */
+	char *line; /* for getline(); with what it has read overwritten before the next */
 	size_t line_size;
 	unsigned number; /* of that line, from 1 */
 	bool due;        /* the line must come back as a setting */
@@ -357,6 +363,7 @@ static char *give_line(char *to, int size, void *arg)
 	ssize_t len;
 
 	settle(r);
+	mem_wipe(r->line, r->line_size);
 	len = getline(&r->line, &r->line_size, r->file);
 	if (len < 0)
 		return NULL;
@@ -386,6 +393,36 @@ size_t settings_count(const struct setting *table)
 	return n;
 }
 
+/* Overwrites what libinih, which copies each line to its stack, has left below the caller's frame.
+ */
+static __attribute__((noinline)) void wipe_stack(void)
+{
+	char below[STACK_WIPED];
+
+	mem_wipe(below, sizeof(below));
+}
+
+/* Reads the whole file and leaves no copy of a line anywhere. */
+static void read_lines(struct reading *r)
+{
+	char *block = mem_new(BUFSIZ);
+
+	setvbuf(r->file, block, _IOFBF, BUFSIZ);
+	r->line_size = LINE_FIRST;
+	r->line = mem_new(r->line_size);
+	if (ini_parse_stream(give_line, r, take_setting, r) == -2)
+		complain_file(r, ENOMEM);
+	settle(r);
+	if (ferror(r->file))
+		complain_file(r, errno);
+	fclose(r->file);
+	mem_wipe(r->line, r->line_size);
+	free(r->line);
+	mem_wipe(block, BUFSIZ);
+	free(block);
+	wipe_stack();
+}
+
 bool settings_read(const struct setting *table, void *values, struct settings_sections *sections,
 		   const char *path, unsigned *lines,
 		   void (*complain_to)(void *arg, const char *text), void *arg)
@@ -405,18 +442,10 @@ bool settings_read(const struct setting *table, void *values, struct settings_se
 		return false;
 	}
 	r.single.given_at = mem_new((settings_count(table) + 1) * sizeof(*r.single.given_at));
-	if (ini_parse_stream(give_line, &r, take_setting, &r) == -2)
-		complain_file(&r, ENOMEM);
-	settle(&r);
-	if (ferror(r.file))
-		complain_file(&r, errno);
-	if (r.line != NULL)
-		mem_wipe(r.line, r.line_size);
-	free(r.line);
+	read_lines(&r);
 	if (lines != NULL)
 		memcpy(lines, r.single.given_at, settings_count(table) * sizeof(*lines));
 	free(r.single.given_at);
-	fclose(r.file);
 	return r.good;
 }
 

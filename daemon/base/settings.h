@@ -20,7 +20,7 @@
 
 enum setting_type {
 	SETTING_TEXT,      /* char *, allocated; "" where nothing is set */
-	SETTING_SECRET,    /* the same, printed as (set) or (not set), wiped when freed */
+	SETTING_SECRET,    /* the same, from secret_new(), printed as (set) or (not set) */
 	SETTING_BOOL,      /* bool: yes, no, true, false, on, off */
 	SETTING_INTEGER,   /* int64_t */
 	SETTING_DURATION,  /* int64_t, milliseconds */

@@ -5,6 +5,7 @@
 
 #include "base/endpoint.h"
 #include "base/mem.h"
+#include "base/secret.h"
 
 enum { WORD_MOST = 160 };
 
@@ -60,6 +61,19 @@ static const char *text_of(const struct setting *row, const void *values)
 	const char *const *at = place_in(row, values);
 
 	return *at == NULL ? "" : *at;
+}
+
+static char *copy_of(const struct setting *row, const char *text)
+{
+	return row->type == SETTING_SECRET ? secret_new(text, strlen(text)) : mem_text(text);
+}
+
+static void release(const struct setting *row, char *text)
+{
+	if (row->type == SETTING_SECRET)
+		secret_free(text);
+	else
+		free(text);
 }
 
 static bool is_of_endpoints(const struct setting *row)
@@ -193,9 +207,9 @@ static bool parse_text(const struct setting *row, void *values, const char *text
 	if (!in_range(row, (int64_t)strlen(text)) || !writable(text) ||
 	    (is_of_endpoints(row) && !good_endpoints(row, text)))
 		return false;
-	copy = row->type == SETTING_LIST ? copy_list(row, text) : mem_text(text);
+	copy = row->type == SETTING_LIST ? copy_list(row, text) : copy_of(row, text);
 	if (copy == NULL || !writable(copy)) {
-		free(copy);
+		release(row, copy);
 		return false;
 	}
 	value_clear(row, values);
@@ -328,7 +342,7 @@ bool value_equal(const struct setting *row, const void *a, const void *b)
 void value_copy(const struct setting *row, void *to, const void *from)
 {
 	if (value_is_text(row)) {
-		char *copy = mem_text(text_of(row, from));
+		char *copy = copy_of(row, text_of(row, from));
 
 		value_clear(row, to);
 		*(char **)place(row, to) = copy;
@@ -344,9 +358,7 @@ void value_clear(const struct setting *row, void *values)
 	if (value_is_text(row)) {
 		char **at = place(row, values);
 
-		if (row->type == SETTING_SECRET && *at != NULL)
-			mem_wipe(*at, strlen(*at));
-		free(*at);
+		release(row, *at);
 		*at = NULL;
 	} else if (row->type == SETTING_BOOL) {
 		*(bool *)place(row, values) = false;

@@ -43,10 +43,6 @@ static void execute_free(struct execute *e)
 {
 	struct bridge *bridge = e->request.bridge;
 
-	/* Credentials stand in the frame. */
-	if (e->operation.frame.data != NULL)
-		mem_wipe(e->operation.frame.data,
-			 e->operation.frame.end < 512 ? e->operation.frame.end : 512);
 	if (bridge->spare_count < SPARES_MOST) {
 		reuse(&e->operation.frame);
 		reuse(&e->event_ids);

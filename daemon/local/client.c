@@ -250,11 +250,15 @@ static bool next_line(struct client *c)
 		return false;
 	}
 	line = (size_t)(lf - at);
+	c->harmless = false;
 	if (!c->skipping && !take_line(c, at, line))
 		return false;
 	c->skipping = false;
 	c->searched = 0;
-	buffer_consume(&c->in, line + 1);
+	if (c->harmless)
+		buffer_pass(&c->in, line + 1);
+	else
+		buffer_consume(&c->in, line + 1);
 	return true;
 }
 
@@ -363,6 +367,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	c->local->counters.bytes_in += (uint64_t)n;
+	c->in.secret = true; /* until it is known what they are */
 	on_work(c);
 }
 

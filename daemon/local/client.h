@@ -85,6 +85,7 @@ struct client {
 	struct buffer out;
 	size_t searched; /* bytes at the front of `in` without an LF in them */
 	bool skipping;   /* the rest of a line that was too long is thrown away */
+	bool harmless;   /* the line that was taken up has been read whole and holds no password */
 	bool paused;     /* its output is not read: nothing but acks is taken up */
 	bool blocked;    /* paused, and the next line is no ack: nothing at all is */
 	bool ended;      /* it has shut down its side: what it asked for is finished */

@@ -1,5 +1,6 @@
 #include "local/metrics.h"
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct numbers {
 	uint64_t unread;
 	uint64_t cpu_us;
 	uint64_t resident;
+	uint64_t descriptors;
 };
 
 #define AT(member) offsetof(struct numbers, member)
@@ -99,6 +101,8 @@ static const struct metric table[] = {
 	  "Processor time that the daemon has used." },
 	{ "process_resident_memory_bytes", METRIC_GAUGE, AT(resident), 0, NULL, NULL,
 	  "Memory of the daemon that is resident." },
+	{ "process_open_fds", METRIC_GAUGE, AT(descriptors), 0, NULL, NULL,
+	  "Open descriptors of the daemon." },
 	{ "process_start_time_seconds", METRIC_GAUGE, AT(started_ms), 1000, NULL, NULL,
 	  "When the daemon was started, in seconds since 1970." },
 	{ .name = NULL },
@@ -118,6 +122,20 @@ static uint64_t resident_memory(void)
 	fclose(file);
 	blank = strchr(text, ' '); /* in pages: all of it, and what is resident */
 	return blank == NULL ? 0 : strtoull(blank, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* 0 where the system does not say. */
+static uint64_t open_descriptors(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	uint64_t count = 0;
+
+	if (directory == NULL)
+		return 0;
+	while (readdir(directory) != NULL)
+		count++;
+	closedir(directory);
+	return count - 3; /* two entries for directories, and the descriptor of this one */
 }
 
 static uint64_t processor_time(void)
@@ -140,6 +158,7 @@ void local_metrics(const struct local *local, struct buffer *out)
 		.clients = local->client_count,
 		.cpu_us = processor_time(),
 		.resident = resident_memory(),
+		.descriptors = open_descriptors(),
 	};
 	const struct link *l;
 

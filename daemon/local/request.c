@@ -449,7 +449,10 @@ static void take_object(struct line *l)
 {
 	const struct op *op;
 
-	if (!find_id(l) || !sort_members(l) || (op = find_op(l)) == NULL || !suits(l, op))
+	if (!find_id(l) || !sort_members(l))
+		return;
+	l->client->harmless = !line_given(l, M_CREDENTIALS);
+	if ((op = find_op(l)) == NULL || !suits(l, op))
 		return;
 	if (l->client->local->draining)
 		refuse_for_stop(l, op);

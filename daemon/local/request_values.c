@@ -127,6 +127,7 @@ static bool credential(struct line *l, uint32_t t, char to[CREDENTIAL_MOST + 1])
 	size_t len;
 	bool suits;
 
+	l->text.secret = true;
 	if (l->doc->tokens[t].kind != JSON_STRING || !json_string_get(l->doc, t, &l->text))
 		return false;
 	len = buffer_len(&l->text) - before;
@@ -137,8 +138,6 @@ static bool credential(struct line *l, uint32_t t, char to[CREDENTIAL_MOST + 1])
 		to[len] = '\0';
 		suits = strlen(to) == len;
 	}
-	if (len > 0)
-		mem_wipe(buffer_at(&l->text) + before, len);
 	buffer_cut(&l->text, len);
 	return suits;
 }

@@ -240,12 +240,17 @@ static void identify(struct connection *c)
 
 static void authenticate(struct connection *c)
 {
-	if (c->settings.credentials.login[0] == '\0') {
+	struct credentials who;
+
+	if (c->settings.username[0] == '\0') {
 		identify(c);
 		return;
 	}
 	begin_step(c, CONNECTION_AUTHENTICATING);
-	frame_add(&c->out, CMD_AUTHENTICATE, &c->handshake, &c->settings.credentials, NULL, 0);
+	snprintf(who.login, sizeof(who.login), "%s", c->settings.username);
+	snprintf(who.password, sizeof(who.password), "%s", c->settings.password);
+	frame_add(&c->out, CMD_AUTHENTICATE, &c->handshake, &who, NULL, 0);
+	mem_wipe(&who, sizeof(who));
 	connection_flush(c);
 }
 
@@ -261,8 +266,7 @@ static void authenticated(struct connection *c, const struct package *p)
 		log_write(LOG_ERROR,
 			  "the store refuses the configured credentials endpoint=%s username=%s",
 			  c->endpoint,
-			  log_text(c->settings.credentials.login,
-				   strlen(c->settings.credentials.login)));
+			  log_text(c->settings.username, strlen(c->settings.username)));
 	} else if (p->command != CMD_AUTHENTICATED) {
 		lose(c,
 		     p->command == CMD_NOT_HANDLED ? "store_not_ready" : "authentication_failed");
@@ -756,7 +760,6 @@ void connection_free(struct connection *c)
 	resolver_free(c->resolver);
 	tls_context_free(c->tls_context);
 	free(c->tls_name);
-	mem_wipe(&c->settings.credentials, sizeof(c->settings.credentials));
 	free(c);
 }
 
@@ -787,6 +790,12 @@ void connection_set_tls(struct connection *c, struct tls_context *context, const
 	free(c->tls_name);
 	c->tls_context = context;
 	c->tls_name = mem_text(name);
+}
+
+void connection_set_user(struct connection *c, const char *username, const char *password)
+{
+	c->settings.username = username;
+	c->settings.password = password;
 }
 
 bool connection_is_secure(const struct connection *c)

@@ -23,8 +23,9 @@ struct connection_settings {
 	const char *host; /* a name or an address; not used where there is a cluster */
 	uint16_t port;
 	const struct discovery_settings *cluster; /* or NULL */
-	struct credentials credentials;           /* no login: connect as nobody */
-	const char *name;                         /* told to the store, seen in its own lists */
+	const char *username;                     /* "": connect as nobody */
+	const char *password;
+	const char *name;         /* told to the store, seen in its own lists */
 	uint32_t connect_timeout; /* for each address, and for each step of the handshake */
 	uint32_t heartbeat_interval;
 	uint32_t heartbeat_timeout;
@@ -94,6 +95,10 @@ void connection_free(struct connection *c);
  * for NAME, a copy of which is kept ("": for the host that is connected to).
  */
 void connection_set_tls(struct connection *c, struct tls_context *context, const char *name);
+
+/* From the next connection on: as USERNAME with PASSWORD. These texts too outlive the connection.
+ */
+void connection_set_user(struct connection *c, const char *username, const char *password);
 
 /* True where the connection in hand has TLS. */
 bool connection_is_secure(const struct connection *c);

@@ -106,6 +106,7 @@ size_t frame_begin(struct buffer *out, uint8_t command, const struct guid *corre
 	memcpy(at + FRAME_PREFIX + 2, correlation->bytes, GUID_BYTES);
 	buffer_added(out, FRAME_PREFIX + PACKAGE_HEADER);
 	if (known) {
+		out->secret = true;
 		add_short(out, who->login);
 		add_short(out, who->password);
 	}

@@ -73,8 +73,8 @@ enum frame_state frame_head(const uint8_t *bytes, size_t len, struct package *pa
 
 /*
  * Begins a frame at the end of OUT: prefix, header and credentials (WHO may be NULL or have no
- * login). The payload is then written to OUT by the caller. Returns what frame_end() wants: how
- * many bytes lay in OUT before.
+ * login), which make OUT a secret one. The payload is then written to OUT by the caller. Returns
+ * what frame_end() wants: how many bytes lay in OUT before.
  */
 size_t frame_begin(struct buffer *out, uint8_t command, const struct guid *correlation,
 		   const struct credentials *who);

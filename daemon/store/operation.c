@@ -82,8 +82,7 @@ static void send_now(struct operation *op)
 	if (op->filtered)
 		filters_ask(store);
 	set_state(op, OPERATION_IN_FLIGHT);
-	buffer_add(connection_out(store->connection), buffer_at(&op->frame),
-		   buffer_len(&op->frame));
+	buffer_add_all(connection_out(store->connection), &op->frame);
 	connection_flush(store->connection);
 }
 

@@ -141,8 +141,6 @@ void store_free(struct store *store)
 	connection_free(store->connection);
 	loop_clear_deadline(store->loop, &store->pause);
 	idtable_free(&store->conversations);
-	mem_wipe(&store->settings.connection.credentials,
-		 sizeof(store->settings.connection.credentials));
 	free(store);
 }
 

@@ -7,6 +7,7 @@ daemon must be as it was before.
 
 import collections
 import contextlib
+import glob
 import itertools
 import json
 import os
@@ -460,12 +461,20 @@ class Bridge(Program):
 
     def descriptors(self):
         """Its open descriptors while one client is connected; 0 while there are more. The file of checkpoints, which stays
-        open once it is used, does not count."""
+        open once it is used, does not count where root asks; nobody else may see which they are."""
         with self.client() as client:
             if client.ok("status")["client_count"] != 1:
                 return 0
             folder = "/proc/%d/fd" % self.process.pid
-            return sum("checkpoints.sqlite" not in target_of(os.path.join(folder, fd)) for fd in os.listdir(folder))
+            try:
+                return sum("checkpoints.sqlite" not in target_of(os.path.join(folder, fd)) for fd in os.listdir(folder))
+            except PermissionError:
+                return int(re.search(r"^process_open_fds (\d+)$", client.ok("metrics")["text"], re.MULTILINE)[1])
+
+    def has_descriptors(self, count):
+        """COUNT of them, or as root alone can tell them apart, those of the file of checkpoints besides."""
+        files = 0 if os.geteuid() == 0 else len(glob.glob(os.path.join(self.folder, "checkpoints.sqlite*")))
+        return count <= self.descriptors() <= count + files
 
     def client(self, **options):
         return Client(self.socket, **options)
@@ -668,7 +677,7 @@ class World:
             return store["in_flight"] == 0 and store["queued"] == 0
         self.connected()
         until(still, "no request in flight and none queued: %r" % self.status())
-        until(lambda: self.bridge.descriptors() == self.baseline,
+        until(lambda: self.bridge.has_descriptors(self.baseline),
               "%d descriptors as before, not %d" % (self.baseline, self.bridge.descriptors()))
         self.bridge.expect_clean()
 

@@ -135,12 +135,16 @@ def _(world):
         equal(page[name], item, name)
 
 
-@test("what is always there: version, start, memory, processor time")
+@test("what is always there: version, start, memory, descriptors, processor time")
 def _(world):
     client, watch = world.client(), Watch(world)
     equal(watch.get("esbridge_build_info", client.ok("hello")["version"]), 1, "build info")
     true(watch.get("process_start_time_seconds") > 1.7e9, "start")
     true(watch.get("process_resident_memory_bytes") > 1 << 20, "memory")
+    descriptors = watch.get("process_open_fds")
+    others = [world.client() for _ in range(5)]
+    others[-1].ok("hello")
+    equal(watch.get("process_open_fds"), descriptors + 5, "descriptors")
     before = watch.get("process_cpu_seconds_total")
     until(lambda: watch.get("process_cpu_seconds_total") > before, "processor time goes on")
 

@@ -11,9 +11,11 @@
 /* A user; NULL is nobody. Lives as long as the process. */
 struct user {
 	const char *login;
-	const char *password;
 	const char *group;
 };
+
+/* Gives all users the password TEXT, which outlives them. */
+void users_set_password(const char *text);
 
 /* The user with this login and password, or NULL. */
 const struct user *user_find(struct span login, struct span password);

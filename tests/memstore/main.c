@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -35,6 +36,7 @@ enum option_code {
 	OPTION_GOSSIP_PORT,
 	OPTION_TLS_CERT,
 	OPTION_TLS_KEY,
+	OPTION_PASSWORD,
 	OPTION_VERBOSE,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -58,6 +60,7 @@ static const struct option long_options[] = {
 	{ "gossip-port", required_argument, NULL, OPTION_GOSSIP_PORT },
 	{ "tls-cert", required_argument, NULL, OPTION_TLS_CERT },
 	{ "tls-key", required_argument, NULL, OPTION_TLS_KEY },
+	{ "password", required_argument, NULL, OPTION_PASSWORD },
 	{ "verbose", no_argument, NULL, OPTION_VERBOSE },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -68,7 +71,7 @@ static const char help[] =
 	"usage: esbridge-memstore [options]\n"
 	"\n"
 	"A server that speaks EventStoreDB's TCP protocol and keeps everything in memory.\n"
-	"Users: admin and ops, both with the password changeit.\n"
+	"Users: admin and ops, both with the password changeit or another that is given.\n"
 	"\n"
 	"  --listen ADDRESS          address to listen on [127.0.0.1]\n"
 	"  --port N                  port, 0 for any free one [1113]\n"
@@ -85,6 +88,7 @@ static const char help[] =
 	"                            ports are those of the other nodes\n"
 	"  --tls-cert FILE           speak TLS, with this certificate (PEM)\n"
 	"  --tls-key FILE            its key [in the file of the certificate]\n"
+	"  --password TEXT           the password of both users [changeit]\n"
 	"  --verbose                 log connections\n"
 	"  --version                 print the version and exit\n"
 	"  --help                    print this and exit\n";
@@ -167,6 +171,9 @@ static void take_option(struct options *o, int code, const char *value)
 		break;
 	case OPTION_TLS_KEY:
 		o->tls_key = value;
+		break;
+	case OPTION_PASSWORD:
+		users_set_password(value);
 		break;
 	case OPTION_VERBOSE:
 		o->verbose = true;

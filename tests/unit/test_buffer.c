@@ -149,6 +149,75 @@ START_TEST(reads_and_writes_descriptors)
 }
 END_TEST
 
+/* True where the LEN bytes at AT are all zero. */
+static bool is_blank(const uint8_t *at, size_t len)
+{
+	while (len > 0 && at[len - 1] == 0)
+		len--;
+	return len == 0;
+}
+
+static struct buffer with_secret(const char *text)
+{
+	struct buffer b = { 0 };
+
+	b.secret = true;
+	buffer_add_text(&b, text);
+	return b;
+}
+
+START_TEST(a_secret_leaves_nothing_where_it_was)
+{
+	struct buffer b = with_secret("0123456789");
+
+	buffer_consume(&b, 4);
+	ck_assert(is_blank(b.data, 4));
+	buffer_cut(&b, 2);
+	ck_assert(is_blank(b.data + 8, 2));
+	ck_assert_mem_eq(buffer_at(&b), "4567", 4);
+	/* Moved to the front, for room: */
+	ck_assert_ptr_nonnull(buffer_room(&b, 508));
+	ck_assert_uint_eq(b.start, 0);
+	ck_assert_mem_eq(buffer_at(&b), "4567", 4);
+	ck_assert(is_blank(b.data + 4, 6));
+	buffer_consume(&b, 4);
+	ck_assert(is_blank(b.data, 10));
+	/* Empty, it is one like the others. */
+	ck_assert(!b.secret);
+	buffer_add_text(&b, "plain");
+	buffer_consume(&b, 5);
+	ck_assert_mem_eq(b.data, "plain", 5);
+	buffer_free(&b);
+	/* What is known to be none is let go without that. */
+	b = with_secret("open secret");
+	buffer_pass(&b, 5);
+	ck_assert_mem_eq(b.data, "open ", 5);
+	ck_assert(b.secret);
+	buffer_consume(&b, 6);
+	ck_assert(is_blank(b.data + 5, 6));
+	buffer_free(&b);
+}
+END_TEST
+
+START_TEST(a_secret_stays_one_in_another_buffer)
+{
+	struct buffer a = with_secret("word"), b = { 0 }, c = { 0 };
+
+	buffer_add_text(&b, "x");
+	buffer_add_all(&b, &a);
+	ck_assert(b.secret && a.secret);
+	ck_assert_mem_eq(buffer_at(&b), "xword", 5);
+	buffer_consume(&b, 5);
+	ck_assert(is_blank(b.data, 5));
+	buffer_add_text(&b, "plain");
+	buffer_add_all(&c, &b);
+	ck_assert(!c.secret);
+	buffer_free(&a);
+	buffer_free(&b);
+	buffer_free(&c);
+}
+END_TEST
+
 #if !defined(__SANITIZE_ADDRESS__)
 
 /* A buffer that holds TEXT and has SIZE bytes. */
@@ -193,6 +262,28 @@ START_TEST(memory_given_back_is_used_again)
 }
 END_TEST
 
+START_TEST(memory_given_back_has_no_secret)
+{
+	struct buffer a = with_secret("what stands there before it grows"), b = { 0 };
+	uint8_t *small = a.data, *large;
+
+	buffer_keep_spares(1024 * 1024);
+	ck_assert_ptr_nonnull(buffer_room(&a, 100 * 1024));
+	large = a.data;
+	ck_assert_ptr_ne(large, small);
+	buffer_add_text(&a, ", and after");
+	buffer_free(&a);
+	/* Behind what the spares themselves keep in front. */
+	ck_assert(is_blank(small + 16, 33 - 16));
+	ck_assert(is_blank(large + 16, 44 - 16));
+	buffer_add_text(&b, "x");
+	ck_assert_ptr_eq(b.data, small);
+	ck_assert(!b.secret);
+	buffer_free(&b);
+	buffer_keep_spares(0);
+}
+END_TEST
+
 START_TEST(spares_are_bounded_and_grow_old)
 {
 	struct buffer a = { 0 }, b = { 0 };
@@ -230,8 +321,11 @@ Suite *buffer_suite(void)
 	tcase_add_test(tc, refuses_absurd_sizes);
 	tcase_add_test(tc, shrinks_when_empty);
 	tcase_add_test(tc, reads_and_writes_descriptors);
+	tcase_add_test(tc, a_secret_leaves_nothing_where_it_was);
+	tcase_add_test(tc, a_secret_stays_one_in_another_buffer);
 #if !defined(__SANITIZE_ADDRESS__) /* under it nothing is kept */
 	tcase_add_test(tc, memory_given_back_is_used_again);
+	tcase_add_test(tc, memory_given_back_has_no_secret);
 	tcase_add_test(tc, spares_are_bounded_and_grow_old);
 #endif
 	suite_add_tcase(s, tc);

@@ -3,6 +3,7 @@
 #include <sysexits.h>
 
 #include "base/mem.h"
+#include "base/secret.h"
 #include "suites.h"
 
 START_TEST(gives_zeros)
@@ -39,6 +40,19 @@ START_TEST(wipes)
 }
 END_TEST
 
+START_TEST(keeps_secrets)
+{
+	char *word = secret_new("changeit and more", 8);
+	char *none = secret_new("", 0);
+
+	ck_assert_str_eq(word, "changeit");
+	ck_assert_str_eq(none, "");
+	secret_free(word);
+	secret_free(none);
+	secret_free(NULL);
+}
+END_TEST
+
 START_TEST(exits_without_memory)
 {
 	volatile size_t size = SIZE_MAX / 2;
@@ -55,6 +69,7 @@ Suite *mem_suite(void)
 	tcase_add_test(tc, gives_zeros);
 	tcase_add_test(tc, copies_texts);
 	tcase_add_test(tc, wipes);
+	tcase_add_test(tc, keeps_secrets);
 	if (!unit_is_slow())
 		tcase_add_exit_test(tc, exits_without_memory, EX_OSERR);
 	suite_add_tcase(s, tc);
