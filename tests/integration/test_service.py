@@ -134,6 +134,7 @@ def watched(usec, own=("WATCHDOG_PID",), **env):
 
 def signs(world, count):
     """Waits for COUNT new signs of life."""
+    world.bridge.hear()
     del world.bridge.notifications[:]
     until(lambda: world.bridge.hear() or world.bridge.notifications.count("WATCHDOG=1") >= count, "%d signs of life" % count)
 

@@ -17,6 +17,7 @@ import os
 import pwd
 import re
 import resource
+import socket
 import stat
 import subprocess
 import sys
@@ -284,7 +285,7 @@ def filter_calls(values):
 
 def filter_families(families):
     out = Filter()
-    numbers = {getattr(__import__("socket"), name) for name in families}
+    numbers = {getattr(socket, name) for name in families}
     for number in range(48):
         if number not in numbers:
             out.forbid_if("socket", 0, EQ, number, number=errno.EAFNOSUPPORT)
