@@ -32,6 +32,8 @@ TEST_LIMIT = 60.0   # seconds for one test
 BUILD = os.environ.get("top_builddir") or os.getcwd()
 ESBRIDGED = os.environ.get("ESBRIDGED") or os.path.join(BUILD, "esbridged")
 MEMSTORE = os.environ.get("ESBRIDGE_MEMSTORE") or os.path.join(BUILD, "esbridge-memstore")
+REAL_PORT = int(os.environ.get("ESBRIDGE_TEST_PORT") or 0)   # a real server's, for the world that tests share
+RUN = os.getpid()
 
 CODES = """bad_json bad_request line_too_long unknown_op unknown_message unknown_subscription unknown_event
 limit_exceeded too_many_clients permission_denied read_only unavailable timeout connection_lost overloaded shutting_down
@@ -645,8 +647,9 @@ class World:
         return client
 
     def stream(self, name="stream"):
-        """The name of a stream that no other test uses."""
-        return "%s-%d" % (name, next(self.count))
+        """The name of a stream that no other test uses, nor an earlier run on a real server."""
+        run = "-%x" % RUN if REAL_PORT else ""
+        return "%s%s-%d" % (name, run, next(self.count))
 
     def status(self):
         with self.bridge.client() as client:
@@ -748,7 +751,7 @@ def too_long(*unused):
 
 class Runner:
     def __init__(self, settings, store_arguments, shared):
-        self.make = (lambda: World(settings, store_arguments)) if shared else None
+        self.make = (lambda: World(settings, store_arguments, port=REAL_PORT or None)) if shared else None
         self.world = None
         self.failed = 0
 
