@@ -118,7 +118,7 @@ void request_begin(struct esbridge *e, const char *op, const struct esbridge_req
 	if (r.payload != NULL)
 		request_text(e, "payload", r.payload);
 	if (r.username != NULL) {
-		e->secret = true;
+		e->secret = e->line.secret = true;
 		json_key(&e->line, "credentials");
 		buffer_add_byte(&e->line, '{');
 		request_text(e, "username", r.username);

@@ -25,6 +25,7 @@ static int read_password(struct cli *cli)
 	if (file == NULL)
 		return fail(EX_NOINPUT, "--password-file: %s: %s", cli->common.password_file,
 			    strerror(errno));
+	setvbuf(file, NULL, _IONBF, 0); /* no copy in the memory of the stream */
 	if (fgets(line, sizeof(line), file) == NULL)
 		line[0] = '\0';
 	fclose(file);
