@@ -101,7 +101,6 @@ void reader_count(struct reader *r, const struct resolved_event *event, struct p
 	int64_t created = original_event(event)->created_epoch;
 	int64_t now;
 
-	session_count(r->session, 1);
 	r->delivered++;
 	r->moved = true;
 	r->last = place;
@@ -304,7 +303,7 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 	r->stream = mem_text(a->stream);
 	r->group = a->mode == READER_PERSISTENT ? mem_text(a->group) : NULL;
 	r->window = a->window;
-	r->render = (struct render){ .payload = a->payload, .depth = s->bridge->settings.depth };
+	r->render = (struct render){ a->payload, s->bridge->settings.depth, s->screen };
 	r->own_credentials = a->own;
 	begin_push(r, "event", &r->push);
 	outstanding_init(&r->outstanding);
@@ -444,6 +443,7 @@ void reader_review(struct session *s,
 		struct reader *r = CONTAINER(l, struct reader, link);
 
 		l = list_next(&s->subscriptions, l);
+		r->render.screen = s->screen;
 		if (stays(r, may))
 			continue;
 		give_back(r);

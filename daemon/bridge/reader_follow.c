@@ -74,6 +74,7 @@ static void on_event(struct catchup *c, const struct resolved_event *event, stru
 		outstanding_add(&r->outstanding, &original_event(event)->id, place,
 				loop_now_us(r->session->bridge->loop));
 	push_event(r, event, serial);
+	session_count(r->session, 1);
 }
 
 /* The delivery at PLACE, or NULL where it was acknowledged meanwhile. */

@@ -146,6 +146,7 @@ static void on_event(void *arg, const struct resolved_event *event, int32_t retr
 	json_int(out, retries < 0 ? 0 : retries);
 	resolved_event_to_json(event, &r->render, out);
 	reader_push_end(r);
+	session_count(r->session, 1);
 }
 
 /* What was delivered over a connection that is gone can no longer be acknowledged: the store

@@ -64,7 +64,6 @@ static inline struct buffer *reader_push_event(struct reader *r)
 {
 	struct buffer *out = r->session->out;
 
-	r->render.screen = r->session->screen;
 	buffer_add(out, buffer_at(&r->push), buffer_len(&r->push));
 	out->failed |= r->push.failed;
 	return out;
