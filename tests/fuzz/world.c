@@ -239,6 +239,8 @@ static void set_up(struct world *w)
 	struct store_settings store = {
 		.connection = { .host = "127.0.0.1",
 				.port = port,
+				.username = "",
+				.password = "",
 				.name = "fuzz",
 				.connect_timeout = LONG,
 				.heartbeat_interval = LONG,
