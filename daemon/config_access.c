@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/secret.h"
 #include "config_parts.h"
 
 /* The line in which NAME of SECTION is set, else where the section begins. */
@@ -215,19 +214,14 @@ static void take_credentials(struct loading *l, const struct settings_section *s
 			     struct access_rule *rule)
 {
 	const struct config_rule *c = section->values;
-	char *password;
 
 	if (*c->username == '\0' && *c->password_file != '\0')
 		config_mistake(l, line_in(section, "password_file"),
 			       "a password_file without a username");
-	snprintf(rule->credentials.login, sizeof(rule->credentials.login), "%s", c->username);
-	if (*c->password_file == '\0')
-		return;
-	password = config_password(l, line_in(section, "password_file"), c->password_file);
-	if (password == NULL)
-		return;
-	snprintf(rule->credentials.password, sizeof(rule->credentials.password), "%s", password);
-	secret_free(password);
+	rule->username = mem_text(c->username);
+	if (*c->password_file != '\0')
+		rule->password =
+			config_password(l, line_in(section, "password_file"), c->password_file);
 }
 
 /* The whole ------------------------------------------------------------------------------------- */

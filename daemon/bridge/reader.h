@@ -87,8 +87,8 @@ struct reader_standing {
 	bool own;                      /* the request has brought them */
 };
 
-/* What clients may do, or see, has changed: each subscription of S that MAY does not let stay gets its last
- * push, `dropped` with reason `access_denied`. */
+/* What clients may do, or see, has changed: each subscription of S that MAY does not let stay gets
+ * its last push, `dropped` with reason `access_denied`. */
 void reader_review(struct session *s,
 		   bool (*may)(const struct session *s, const struct reader_standing *standing));
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/secret.h"
 
 static const char *const permission_names[PERMISSIONS] = {
 	[PERMISSION_NOT_SAID] = "anything", [PERMISSION_READ] = "read",
@@ -142,7 +143,8 @@ void access_free(struct access *a)
 
 		patterns_free(&rule->streams);
 		patterns_free(&rule->checkpoints);
-		mem_wipe(&rule->credentials, sizeof(rule->credentials));
+		free(rule->username);
+		secret_free(rule->password);
 		free(rule->name);
 		free(rule->uids);
 		free(rule->gids);

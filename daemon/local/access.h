@@ -20,7 +20,6 @@
 #include "bridge/message.h"
 #include "bridge/permission.h"
 #include "bridge/session.h"
-#include "store/frame.h"
 
 /* Who a client is, as of its connect(2). */
 struct access_peer {
@@ -58,7 +57,8 @@ struct access_rule {
 	uint32_t permissions;               /* bits of PERMISSION_BIT */
 	struct access_patterns streams;     /* empty: all there are, and all at once */
 	struct access_patterns checkpoints; /* empty: any name */
-	struct credentials credentials;     /* its own for the store; no login: the connection's */
+	char *username;                     /* its own for the store; "": the connection's */
+	char *password;                     /* from secret_new(); or NULL: none */
 	bool request_credentials;           /* requests may bring their own */
 	uint32_t clients; /* most at a time; 0, as for the next two: no limit of its own */
 	uint32_t in_flight;

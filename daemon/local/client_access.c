@@ -407,11 +407,17 @@ bool client_may_bring_credentials(struct client *c, const struct request_id *id)
 }
 
 const struct credentials *client_credentials(const struct client *c,
-					     const struct credentials *chosen)
+					     const struct credentials *chosen,
+					     struct credentials *who)
 {
-	if (chosen != NULL || c->rule == NULL || c->rule->credentials.login[0] == '\0')
+	const struct access_rule *rule = c->rule;
+
+	if (chosen != NULL || rule == NULL || rule->username[0] == '\0')
 		return chosen;
-	return &c->rule->credentials;
+	snprintf(who->login, sizeof(who->login), "%s", rule->username);
+	snprintf(who->password, sizeof(who->password), "%s",
+		 rule->password == NULL ? "" : rule->password);
+	return who;
 }
 
 void client_access_to_json(const struct client *c, struct buffer *out)
@@ -437,18 +443,17 @@ void client_access_to_json(const struct client *c, struct buffer *out)
  * right one. */
 static bool may_stay(const struct session *s, const struct reader_standing *standing)
 {
-	static const struct credentials none;
 	const struct client *c = CONTAINER(s, struct client, session);
-	const struct credentials *who = client_credentials(c, NULL);
+	const struct access_rule *rule = c->rule;
+	bool own_user = rule != NULL && rule->username[0] != '\0';
+	const char *password = own_user && rule->password != NULL ? rule->password : "";
 
 	if (look_at_subscription(c, standing->stream, standing->checkpoint) != ACCESS_GRANTED)
 		return false;
 	if (standing->own)
 		return may_bring_credentials(c);
-	if (who == NULL)
-		who = &none;
-	return strcmp(who->login, standing->who->login) == 0 &&
-	       strcmp(who->password, standing->who->password) == 0;
+	return strcmp(own_user ? rule->username : "", standing->who->login) == 0 &&
+	       strcmp(password, standing->who->password) == 0;
 }
 
 void local_set_access(struct local *local, struct access *access)

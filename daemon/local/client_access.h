@@ -48,9 +48,10 @@ bool client_may_subscribe(struct client *c, const struct request_id *id, const c
 bool client_may_bring_credentials(struct client *c, const struct request_id *id);
 
 /* The credentials for what C asks the store: CHOSEN, which the request brought, or else those of
- * its rule; NULL: the connection's. */
+ * its rule, copied to WHO, which the caller wipes then; NULL: the connection's. */
 const struct credentials *client_credentials(const struct client *c,
-					     const struct credentials *chosen);
+					     const struct credentials *chosen,
+					     struct credentials *who);
 
 /* Adds the members `rule` and `permissions` to OUT. */
 void client_access_to_json(const struct client *c, struct buffer *out);

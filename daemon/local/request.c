@@ -85,7 +85,8 @@ static void take_ping(struct line *l)
 	uint64_t ms;
 
 	if (line_timeout(l, &ms) && line_credentials(l, &who, &chosen)) {
-		bridge_ping(&l->client->session, &l->id, client_credentials(l->client, chosen), ms);
+		chosen = client_credentials(l->client, chosen, &who);
+		bridge_ping(&l->client->session, &l->id, chosen, ms);
 		mem_wipe(&who, sizeof(who));
 	}
 }
@@ -166,9 +167,9 @@ static void take_execute(struct line *l)
 	    !line_payload_mode(l, &a.payload) || !correlation(l, &id, &a.correlation) ||
 	    !line_credentials(l, &who, &chosen))
 		return;
-	a.who = client_credentials(l->client, chosen);
+	a.who = client_credentials(l->client, chosen, &who);
 	bridge_execute(&l->client->session, &l->id, &a);
-	if (chosen != NULL)
+	if (a.who != NULL)
 		mem_wipe(&who, sizeof(who));
 }
 

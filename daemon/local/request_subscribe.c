@@ -181,10 +181,10 @@ void take_subscribe(struct line *l)
 	    !client_may_subscribe(l->client, &l->id, a.stream, a.checkpoint) ||
 	    !line_credentials(l, &who, &chosen))
 		return;
-	a.who = client_credentials(l->client, chosen);
+	a.who = client_credentials(l->client, chosen, &who);
 	a.own = chosen != NULL;
 	reader_subscribe(&l->client->session, &l->id, &a);
-	if (chosen != NULL)
+	if (a.who != NULL)
 		mem_wipe(&who, sizeof(who));
 }
 

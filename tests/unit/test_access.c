@@ -34,6 +34,7 @@ static struct access *one_rule(uint32_t permissions, const char *streams)
 	a->rules = mem_new(sizeof(*a->rules));
 	a->count = 1;
 	a->rules[0].name = mem_text("one");
+	a->rules[0].username = mem_text("");
 	a->rules[0].everybody = true;
 	a->rules[0].permissions = permissions;
 	add_all(&a->rules[0].streams, streams);

@@ -333,7 +333,7 @@ START_TEST(takes_access_rules)
 	ck_assert(access_patterns_allow(&r->streams, "a,b", 3));
 	ck_assert(access_patterns_allow(&r->streams, "c-e", 3));
 	ck_assert(!access_patterns_allow(&r->streams, "c-d", 3));
-	ck_assert_str_eq(r->credentials.login, "ops");
+	ck_assert_str_eq(r->username, "ops");
 	ck_assert(!r->request_credentials);
 	ck_assert_uint_eq(r->clients, 3);
 	ck_assert_uint_eq(r->meter.rate, 1000);
@@ -447,8 +447,8 @@ START_TEST(reads_passwords_of_access_rules)
 	snprintf(text, sizeof(text),
 		 "[access a]\nusers = *\nallow = read\nusername = u\npassword_file = %s\n", file);
 	ck_assert_msg(load_text(&c, text, complaints), "%s", complaints);
-	ck_assert_str_eq(c.access->rules[0].credentials.login, "u");
-	ck_assert_str_eq(c.access->rules[0].credentials.password, "s3cret");
+	ck_assert_str_eq(c.access->rules[0].username, "u");
+	ck_assert_str_eq(c.access->rules[0].password, "s3cret");
 	shown = printed(&c);
 	ck_assert_ptr_null(strstr(shown, "s3cret"));
 	free(shown);
