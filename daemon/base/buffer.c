@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { SMALLEST = 512 };
@@ -249,5 +250,31 @@ ssize_t buffer_write_fd(struct buffer *b, int fd)
 	while (n < 0 && errno == EINTR);
 	if (n > 0)
 		buffer_consume(b, (size_t)n);
+	return n;
+}
+
+ssize_t buffer_write_fd_with(struct buffer *b, int fd, const struct buffer *more)
+{
+	size_t waits = buffer_len(b);
+	size_t len = buffer_len(more);
+	struct iovec parts[] = { { buffer_at(b), waits }, { buffer_at(more), len } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	size_t taken = 0; /* of MORE */
+	ssize_t n;
+
+	do
+		n = sendmsg(fd, &message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		taken = (size_t)n > waits ? (size_t)n - waits : 0;
+		buffer_consume(b, (size_t)n - taken);
+	}
+	if (taken < len) {
+		int error = errno;
+
+		b->secret |= more->secret;
+		buffer_add(b, buffer_at(more) + taken, len - taken);
+		errno = error;
+	}
 	return n;
 }

@@ -138,4 +138,11 @@ ssize_t buffer_read_fd(struct buffer *b, int fd, size_t most);
  */
 ssize_t buffer_write_fd(struct buffer *b, int fd);
 
+/*
+ * Writes once to FD what waits in B and, behind it, what waits in MORE, which stays as it is; what
+ * FD does not take of that is added to B. So what is large is not copied where there is room for
+ * it. Returns as write(2); after an error all is in B.
+ */
+ssize_t buffer_write_fd_with(struct buffer *b, int fd, const struct buffer *more);
+
 #endif

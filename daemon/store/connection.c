@@ -21,6 +21,7 @@ enum {
 	READ_MOST = 256 * 1024, /* bytes taken per wakeup */
 	KEEP_IN = 64 * 1024,    /* memory kept while nothing is under way */
 	KEEP_OUT = 64 * 1024,
+	SEND_AT_ONCE = 64 * 1024, /* bytes from which on a copy costs more than a write */
 	ERROR_TEXT = 300,
 };
 
@@ -499,6 +500,22 @@ struct buffer *connection_out(struct connection *c)
 void connection_flush(struct connection *c)
 {
 	loop_put_off(c->loop, &c->flush);
+}
+
+void connection_send(struct connection *c, const struct buffer *bytes)
+{
+	bool at_once = buffer_len(bytes) >= SEND_AT_ONCE && c->tls == NULL &&
+		       c->state == CONNECTION_READY && !c->out.failed &&
+		       !event_pending(c->writable, EV_WRITE, NULL);
+	ssize_t n = 0;
+
+	/* An error is met again when the turn ends: the callers are not prepared for a loss. */
+	if (at_once)
+		n = buffer_write_fd_with(&c->out, c->fd, bytes);
+	else
+		buffer_add_all(&c->out, bytes);
+	c->bytes.out += n > 0 ? (uint64_t)n : 0;
+	connection_flush(c);
 }
 
 /* Connecting ------------------------------------------------------------------------------------ */

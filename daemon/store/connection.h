@@ -119,6 +119,12 @@ bool connection_is_ready(const struct connection *c);
 struct buffer *connection_out(struct connection *c);
 void connection_flush(struct connection *c);
 
+/*
+ * Adds BYTES, whole packages, to those on their way and has them flushed. What is large goes out at
+ * once, from where it is, as far as the kernel takes it. Never calls back.
+ */
+void connection_send(struct connection *c, const struct buffer *bytes);
+
 /* Closes the connection for REASON, a word, and reconnects as after any loss. */
 void connection_break(struct connection *c, const char *reason);
 

@@ -82,8 +82,7 @@ static void send_now(struct operation *op)
 	if (op->filtered)
 		filters_ask(store);
 	set_state(op, OPERATION_IN_FLIGHT);
-	buffer_add_all(connection_out(store->connection), &op->frame);
-	connection_flush(store->connection);
+	connection_send(store->connection, &op->frame);
 }
 
 bool operation_start(struct operation *op, const struct guid *id, uint64_t timeout_ms)

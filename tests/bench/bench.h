@@ -116,6 +116,9 @@ void open_idle(const struct run *run);
 /* Sends what waits in p->out. */
 void peer_send(struct peer *p);
 
+/* Sends LEN bytes from where they are, over a connection without TLS; nothing waits in p->out. */
+void peer_send_alone(struct peer *p, const uint8_t *bytes, size_t len);
+
 /* Waits for more to come. */
 void peer_receive(struct peer *p);
 

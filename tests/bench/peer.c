@@ -150,6 +150,18 @@ void peer_send(struct peer *p)
 		die("out of memory");
 }
 
+void peer_send_alone(struct peer *p, const uint8_t *bytes, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(p->fd, bytes, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			die("cannot send");
+		bytes += n;
+		len -= (size_t)n;
+	}
+}
+
 /* All of the record that has come: nobody tells of what is left of it. */
 static ssize_t receive_tls(struct peer *p)
 {

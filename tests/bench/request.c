@@ -10,7 +10,10 @@
 #include "store/command.h"
 #include "store/wire_write.h"
 
-enum { ID_KEY = 2 }; /* bytes before an id: field and length */
+enum {
+	ID_KEY = 2,           /* bytes before an id: field and length */
+	SENT_ALONE = 1 << 16, /* bytes of a request from which on it is not copied first */
+};
 
 static const struct credentials admin = { "admin", "changeit" };
 
@@ -146,16 +149,11 @@ static void put_digits(uint8_t *at, uint32_t tag)
 		at[i] = (uint8_t)('0' + tag % 10);
 }
 
-void request_write(struct peer *p, struct template *t, uint32_t tag)
+/* Makes the request of T at AT, where its bytes are already, one of its own. */
+static void fill_in(const struct peer *p, const struct template *t, uint8_t *at, uint32_t tag)
 {
 	static uint64_t next_id;
-	size_t len = buffer_len(&t->bytes);
-	uint8_t *at = buffer_room(&p->out, len);
 
-	if (at == NULL)
-		die("out of memory");
-	memcpy(at, buffer_at(&t->bytes), len);
-	buffer_added(&p->out, len);
 	if (p->bridge) {
 		put_digits(at + t->tag_at, tag);
 		return;
@@ -168,6 +166,25 @@ void request_write(struct peer *p, struct template *t, uint32_t tag)
 		memcpy(at + t->ids_at + i * t->ids_step, &next_id, sizeof(next_id));
 		memcpy(at + t->ids_at + i * t->ids_step + 8, &tag, sizeof(tag));
 	}
+}
+
+void request_write(struct peer *p, struct template *t, uint32_t tag)
+{
+	size_t len = buffer_len(&t->bytes);
+	uint8_t *at;
+
+	if (len >= SENT_ALONE && p->ssl == NULL) {
+		peer_send(p);
+		fill_in(p, t, buffer_at(&t->bytes), tag);
+		peer_send_alone(p, buffer_at(&t->bytes), len);
+		return;
+	}
+	at = buffer_room(&p->out, len);
+	if (at == NULL)
+		die("out of memory");
+	memcpy(at, buffer_at(&t->bytes), len);
+	buffer_added(&p->out, len);
+	fill_in(p, t, at, tag);
 }
 
 /* Reads ---------------------------------------------------------------------------------------- */

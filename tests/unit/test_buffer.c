@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -218,6 +219,70 @@ START_TEST(a_secret_stays_one_in_another_buffer)
 }
 END_TEST
 
+/* Reads all that FD has into IN. */
+static void drain(struct buffer *in, int fd)
+{
+	while (buffer_read_fd(in, fd, 65536) > 0)
+		;
+}
+
+static ssize_t write_with(struct buffer *out, int fd, const void *bytes, size_t len)
+{
+	struct buffer more = { 0 };
+	ssize_t n;
+	int error;
+
+	buffer_add(&more, bytes, len);
+	n = buffer_write_fd_with(out, fd, &more);
+	error = errno;
+	ck_assert_uint_eq(buffer_len(&more), len);
+	buffer_free(&more);
+	errno = error;
+	return n;
+}
+
+/* More than a socket takes at once, behind something that waits: all comes, and in order. */
+START_TEST(writes_what_is_large_from_where_it_is)
+{
+	enum { LARGE = 4 * 1024 * 1024 };
+	struct buffer out = { 0 }, in = { 0 };
+	uint8_t *large = malloc(LARGE);
+	int pair[2];
+	ssize_t n;
+
+	ck_assert_ptr_nonnull(large);
+	for (size_t i = 0; i < LARGE; i++)
+		large[i] = (uint8_t)(i * 7 >> 3);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	ck_assert_int_eq(write_with(&out, pair[0], "small", 5), 5);
+	ck_assert_ptr_null(out.data);
+	buffer_add_text(&out, ", ");
+	n = write_with(&out, pair[0], large, LARGE);
+	ck_assert_int_gt(n, 2);
+	ck_assert_int_lt(n, LARGE);
+	ck_assert_uint_eq(buffer_len(&out), LARGE + 2 - (size_t)n);
+	/* The socket is full: what comes next waits too. */
+	ck_assert_int_eq(write_with(&out, pair[0], "end", 3), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	do
+		drain(&in, pair[1]);
+	while (buffer_len(&out) > 0 && buffer_write_fd(&out, pair[0]) > 0);
+	drain(&in, pair[1]);
+	ck_assert_uint_eq(buffer_len(&in), 7 + LARGE + 3);
+	ck_assert_mem_eq(buffer_at(&in), "small, ", 7);
+	ck_assert_mem_eq(buffer_at(&in) + 7, large, LARGE);
+	ck_assert_mem_eq(buffer_at(&in) + 7 + LARGE, "end", 3);
+	close(pair[1]);
+	ck_assert_int_eq(write_with(&out, pair[0], "x", 1), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_uint_eq(buffer_len(&out), 1);
+	close(pair[0]);
+	free(large);
+	buffer_free(&in);
+	buffer_free(&out);
+}
+END_TEST
+
 #if !defined(__SANITIZE_ADDRESS__)
 
 /* A buffer that holds TEXT and has SIZE bytes. */
@@ -323,6 +388,7 @@ Suite *buffer_suite(void)
 	tcase_add_test(tc, reads_and_writes_descriptors);
 	tcase_add_test(tc, a_secret_leaves_nothing_where_it_was);
 	tcase_add_test(tc, a_secret_stays_one_in_another_buffer);
+	tcase_add_test(tc, writes_what_is_large_from_where_it_is);
 #if !defined(__SANITIZE_ADDRESS__) /* under it nothing is kept */
 	tcase_add_test(tc, memory_given_back_is_used_again);
 	tcase_add_test(tc, memory_given_back_has_no_secret);
