@@ -45,16 +45,16 @@ void *malloc(size_t size)
 	return __libc_malloc(size);
 }
 
-void *calloc(size_t number, size_t size)
+void *calloc(size_t nmemb, size_t size)
 {
 	count();
-	return __libc_calloc(number, size);
+	return __libc_calloc(nmemb, size);
 }
 
-void *realloc(void *old, size_t size)
+void *realloc(void *ptr, size_t size)
 {
 	count();
-	return __libc_realloc(old, size);
+	return __libc_realloc(ptr, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
@@ -63,7 +63,7 @@ void *aligned_alloc(size_t alignment, size_t size)
 	return __libc_memalign(alignment, size);
 }
 
-int posix_memalign(void **to, size_t alignment, size_t size)
+int posix_memalign(void **memptr, size_t alignment, size_t size)
 {
 	void *at;
 
@@ -71,6 +71,6 @@ int posix_memalign(void **to, size_t alignment, size_t size)
 	at = __libc_memalign(alignment, size);
 	if (at == NULL)
 		return ENOMEM;
-	*to = at;
+	*memptr = at;
 	return 0;
 }
