@@ -141,7 +141,7 @@ static bool may_use(struct session *s, const struct request_id *id, const char *
 		return false;
 	}
 	if (!one.shown)
-		s->bounds->refuse_checkpoint(s, id, name);
+		s->bounds->refuse_checkpoint(s, id);
 	return one.shown;
 }
 

@@ -80,7 +80,7 @@ struct session_bounds {
 	/* May S know of the checkpoint NAME of STREAM ("": all; NULL: of none yet)? */
 	bool (*checkpoint)(const struct session *s, const char *name, const char *stream);
 	/* It may not, and has asked for it. */
-	void (*refuse_checkpoint)(struct session *s, const struct request_id *id, const char *name);
+	void (*refuse_checkpoint)(struct session *s, const struct request_id *id);
 };
 
 /*

@@ -290,11 +290,26 @@ static void bound_transactions(struct local *local, uid_t uid)
 	free(gone);
 }
 
+/* A store that has lost data numbers anew: whoever had ID before has it no more. */
+static void forget_transaction(struct local *local, int64_t id)
+{
+	struct transaction **at = &local->transactions;
+	struct transaction *gone;
+
+	while (*at != NULL && (*at)->id != id)
+		at = &(*at)->next;
+	gone = *at;
+	if (gone != NULL)
+		*at = gone->next;
+	free(gone);
+}
+
 static void on_began(struct session *s, struct span stream, int64_t transaction)
 {
 	struct client *c = CONTAINER(s, struct client, session);
 	struct transaction *t;
 
+	forget_transaction(c->local, transaction);
 	if (stream.len > STREAM_MOST)
 		return;
 	t = mem_new(sizeof(*t) + stream.len);
@@ -348,9 +363,8 @@ static bool on_checkpoint(const struct session *s, const char *name, const char 
 	return c->rule != NULL && access_checkpoint(c->rule, name, stream);
 }
 
-static void on_refuse_checkpoint(struct session *s, const struct request_id *id, const char *name)
+static void on_refuse_checkpoint(struct session *s, const struct request_id *id)
 {
-	(void)name;
 	refuse_as(CONTAINER(s, struct client, session), id, ACCESS_CHECKPOINT, OUTCOME_NOT_SAID);
 }
 
