@@ -146,7 +146,11 @@ const struct setting config_table[] = {
 	  "asked for again when the client has read." },
 	{ "limits", "memory", SETTING_SIZE, AT(limits.memory), "256M", 16 * MIB,
 	  (int64_t)1024 * 1024 * MIB, NULL, true,
-	  "Most memory for the lines and the output of all clients together." },
+	  "Most memory for what clients make the daemon keep: lines, requests under way, "
+	  "output, events that are read ahead or wait for an acknowledgement. Beside it comes "
+	  "one package of the server (frame_limit) and what is made of it. From three "
+	  "quarters on memory is short: nothing large is taken up, and clients that hold most "
+	  "of it without moving it are relieved." },
 	{ "limits", "client_stall_timeout", SETTING_DURATION, AT(limits.client_stall_timeout),
 	  "30s", SECOND, HOUR, NULL, true,
 	  "After how long a client that reads nothing, while output waits for it, is closed as "

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/buffer.h"
 #include "base/endpoint.h"
 #include "base/log.h"
@@ -68,7 +69,6 @@ static void fill_store(struct daemon *d, struct store_settings *s)
 	s->connection.max_attempts = (uint32_t)c->store.max_attempts;
 	s->connection.frame_limit = (size_t)c->store.frame_limit;
 	s->operations_most = (uint32_t)c->store.queue;
-	s->bytes_most = (size_t)c->limits.memory;
 	s->ask_again = (uint32_t)c->store.operation_timeout;
 }
 
@@ -129,7 +129,7 @@ static void apply(struct daemon *d)
 	d->local.doc.depth = local->depth;
 	if (d->bridge.store != NULL) {
 		d->bridge.store->settings.operations_most = (uint32_t)c->store.queue;
-		d->bridge.store->settings.bytes_most = (size_t)c->limits.memory;
+		account_set_limit((size_t)c->limits.memory);
 		d->bridge.store->settings.ask_again = (uint32_t)c->store.operation_timeout;
 		apply_tls(d);
 		connection_set_user(d->bridge.store->connection, c->store.username,
@@ -353,6 +353,8 @@ static int start(struct daemon *d)
 	json_doc_init(&d->local.doc, (unsigned)d->config->limits.depth, 4, 1024 * 1024);
 	deadline_init(&d->drain, on_drain_over, d);
 	deadline_init(&d->age, on_age, d);
+	relief_init(&d->local);
+	account_open((size_t)d->config->limits.memory, relief_begin, &d->local);
 	buffer_keep_spares(SPARE_BYTES);
 	on_age(d);
 	job_init(&d->end, end, d);
@@ -388,12 +390,14 @@ static void tidy(struct daemon *d)
 	bridge_free(&d->bridge);
 	local_forget_transactions(&d->local);
 	json_doc_free(&d->local.doc);
+	relief_stop(&d->local);
 	for (size_t i = 0; i < SIGNALS; i++)
 		event_free(d->signals[i]);
 	loop_clear_deadline(d->loop, &d->age);
 	service_end(&d->service);
 	loop_free(d->loop);
 	buffer_keep_spares(0);
+	account_close();
 }
 
 int daemon_run(struct config *config, const struct options *options)

@@ -7,6 +7,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/account.h"
+
 enum { SMALLEST = 512 };
 
 /* Spares: blocks of a power of two bytes, by that power ----------------------------------------- */
@@ -126,10 +128,16 @@ static inline void forget(const struct buffer *b, size_t at, size_t len)
 
 void buffer_free(struct buffer *b)
 {
+	bool apart = b->apart;
+
 	forget(b, b->start, buffer_len(b));
-	if (b->data != NULL)
+	if (b->data != NULL) {
 		give_back(b->data, b->size);
+		if (!apart)
+			account_refund(b->size);
+	}
 	buffer_init(b, b->limit);
+	b->apart = apart;
 }
 
 /* Memory of at least *SIZE bytes, a power of two, for a buffer that once had HAD and is likely to
@@ -178,6 +186,10 @@ bool buffer_grow(struct buffer *b, size_t n)
 	forget(b, b->start, len);
 	if (b->data != NULL)
 		give_back(b->data, b->size);
+	if (!b->apart) {
+		account_charge(size);
+		account_refund(b->size);
+	}
 	b->data = data;
 	b->start = 0;
 	b->end = len;

@@ -34,12 +34,13 @@ struct buffer {
 	size_t had;   /* bytes allocated when it was last given back */
 	bool failed;
 	bool secret; /* what leaves the buffer, and memory that it leaves, is overwritten */
+	bool apart; /* its memory is not charged to the account, account.h */
 };
 
 /* A buffer with nothing in it and nothing allocated is all zeros; LIMIT as in the struct. */
 void buffer_init(struct buffer *b, size_t limit);
 
-/* Frees the memory and leaves an empty buffer with the same limit. */
+/* Frees the memory and leaves an empty buffer with the same limit, that stands apart as before. */
 void buffer_free(struct buffer *b);
 
 static inline size_t buffer_len(const struct buffer *b)

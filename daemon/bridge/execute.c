@@ -391,6 +391,15 @@ static const char *answer_pong(struct execute *e)
 	return "ok";
 }
 
+/* operation_start() has refused it. */
+static void fail_overloaded(struct execute *e)
+{
+	fail(e, ERROR_OVERLOADED, false,
+	     account_refuses(buffer_len(&e->operation.frame))
+		     ? "esbridge has no memory for a request of this size now"
+		     : "too many requests wait for the store");
+}
+
 /*
  * A client that asks for more than it reads: the answer is let go, and the read is sent again when
  * there is room. Reads alone have large answers, and may be repeated.
@@ -404,7 +413,7 @@ static void ask_again(struct request *r)
 		execute_free(e);
 	} else if (!operation_start(&e->operation, &e->operation.conversation.node.id,
 				    e->timeout_ms)) {
-		fail(e, ERROR_OVERLOADED, false, "too many requests wait for the store");
+		fail_overloaded(e);
 	}
 }
 
@@ -412,9 +421,12 @@ static void answered(struct execute *e, const struct package *package)
 {
 	const char *outcome = "client_gone";
 
+	request_count_page(&e->request, package->payload_len);
+
 	if (e->message != NULL && e->message->kind == MESSAGE_READ &&
-	    request_out(&e->request) != NULL && session_is_full(e->request.session)) {
-		request_hold(&e->request, ask_again);
+	    request_out(&e->request) != NULL &&
+	    session_is_full(e->request.session, package->payload_len)) {
+		request_hold(&e->request, package->payload_len, ask_again);
 		return;
 	}
 	if (request_out(&e->request) != NULL)
@@ -514,9 +526,11 @@ static void start(struct execute *e, struct session *s, const struct request_id 
 {
 	e->timeout_ms = timeout_ms;
 	e->taken_us = loop_now_us(s->bridge->loop);
-	request_begin(&e->request, s, id);
+	request_begin(&e->request, s, id, buffer_len(&e->operation.frame));
+	if (e->message != NULL && e->message->reads_page)
+		request_expect_page(&e->request);
 	if (!operation_start(&e->operation, correlation, timeout_ms))
-		fail(e, ERROR_OVERLOADED, false, "too many requests wait for the store");
+		fail_overloaded(e);
 }
 
 /* False, with the request refused, where the client's own correlation id cannot be taken. */

@@ -59,6 +59,7 @@ struct message {
 	bool repeatable; /* may be sent again after a lost connection: reads, and WriteEvents for
 			    its event ids */
 	bool carries_events; /* whose ids the answer names */
+	bool reads_page;     /* of as many events as max_count says */
 	const ProtobufCMessageDescriptor *request;
 	const ProtobufCMessageDescriptor *response;
 	const ProtobufCMessageDescriptor *other_response; /* a form that some server answers in, or

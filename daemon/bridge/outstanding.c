@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/account.h"
 #include "base/mem.h"
 
 /* The place of nothing: no number and no position is as low. */
@@ -15,13 +16,19 @@ void outstanding_init(struct outstanding *o)
 	o->last = nowhere;
 }
 
+static void delivery_free(struct delivery *d)
+{
+	account_refund(sizeof(*d));
+	free(d);
+}
+
 static void free_list(struct link *list)
 {
 	struct link *l;
 
 	while ((l = list_first(list)) != NULL) {
 		list_remove(l);
-		free(CONTAINER(l, struct delivery, link));
+		delivery_free(CONTAINER(l, struct delivery, link));
 	}
 }
 
@@ -50,8 +57,10 @@ static struct delivery *delivery_new(struct outstanding *o)
 {
 	struct link *l = list_first(&o->spare);
 
-	if (l == NULL)
+	if (l == NULL) {
+		account_charge(sizeof(struct delivery));
 		return mem_new(sizeof(struct delivery));
+	}
 	list_remove(l);
 	return CONTAINER(l, struct delivery, link);
 }
@@ -123,8 +132,11 @@ void outstanding_remove(struct outstanding *o, struct delivery *d)
 		idtable_insert(&o->table, &d->twin->node);
 	}
 	list_remove(&d->link);
-	list_append(&o->spare, &d->link);
 	o->count--;
+	if (account_is_short())
+		delivery_free(d);
+	else
+		list_append(&o->spare, &d->link);
 }
 
 void outstanding_clear(struct outstanding *o)

@@ -20,6 +20,7 @@ struct delivery {
 	struct place before;   /*   and where the one delivered before it was */
 	struct delivery *twin; /* the next one delivered with the same id, or NULL */
 	struct delivery *last; /* of the one in the table: the last of its twins, or itself */
+	bool wanted;           /* a nack has asked for it again, and it has not come yet */
 };
 
 struct outstanding {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/account.h"
 #include "base/mem.h"
 #include "bridge/reader_parts.h"
 
@@ -128,6 +129,7 @@ static void reader_free(void *object)
 	buffer_free(&r->push);
 	outstanding_free(&r->outstanding);
 	outstanding_free(&r->held);
+	account_refund(r->charged);
 	free(r->name);
 	free(r->stream);
 	free(r->group);
@@ -293,6 +295,14 @@ static char *choose_name(struct session *s, const char *wanted)
 	return mem_text(name);
 }
 
+/* What a subscription takes before anything comes of it; the store's side has the texts too. */
+static size_t bytes_of(const struct subscribe_arguments *a)
+{
+	size_t group_len = a->mode == READER_PERSISTENT ? strlen(a->group) : 0;
+
+	return sizeof(struct reader) + 2 * (strlen(a->stream) + group_len);
+}
+
 static struct reader *reader_new(struct session *s, const struct subscribe_arguments *a)
 {
 	struct reader *r = mem_new(sizeof(*r));
@@ -305,6 +315,8 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 	r->window = a->window;
 	r->render = (struct render){ a->payload, s->bridge->settings.depth, s->screen };
 	r->own_credentials = a->own;
+	r->charged = bytes_of(a);
+	account_charge(r->charged);
 	begin_push(r, "event", &r->push);
 	outstanding_init(&r->outstanding);
 	outstanding_init(&r->held);
@@ -328,6 +340,11 @@ void reader_subscribe(struct session *s, const struct request_id *id,
 			       "a client may have %u subscriptions", s->subscriptions_most);
 		return;
 	}
+	if (account_refuses(bytes_of(a))) {
+		session_refuse(s, id, ERROR_OVERLOADED, OUTCOME_NOT_SAID,
+			       "esbridge has no memory for a subscription now");
+		return;
+	}
 	r = reader_new(s, a);
 	if (a->checkpoint != NULL && !reader_checkpoint_hold(r, a, &refusal)) {
 		session_refuse(s, id, refusal.code, OUTCOME_NOT_SAID, "%s", refusal.text);
@@ -336,7 +353,7 @@ void reader_subscribe(struct session *s, const struct request_id *id,
 	}
 	list_append(&s->subscriptions, &r->link);
 	s->subscription_count++;
-	request_begin(&r->subscribing, s, id);
+	request_begin(&r->subscribing, s, id, 0);
 	r->is_subscribing = true;
 	loop_set_deadline(s->bridge->loop, &r->time, a->timeout_ms);
 	kind_of(r)->begin(r, a);
@@ -352,7 +369,7 @@ void reader_unsubscribe(struct session *s, const struct request_id *id, const ch
 			       "there is no subscription '%s' on this connection", name);
 		return;
 	}
-	request_begin(&r->leaving, s, id);
+	request_begin(&r->leaving, s, id, 0);
 	r->is_leaving = true;
 	if (r->is_subscribing) {
 		r->leave_when_confirmed = true;
@@ -450,6 +467,19 @@ void reader_review(struct session *s,
 		reader_drop(r, ERROR_PERMISSION_DENIED, "access_denied",
 			    "the access rules have changed, and do not allow it");
 	}
+}
+
+size_t reader_memory(const struct session *s)
+{
+	const struct link *l;
+	size_t count = 0;
+
+	for (l = list_first(&s->subscriptions); l != NULL; l = list_next(&s->subscriptions, l)) {
+		const struct reader *r = CONTAINER(l, struct reader, link);
+
+		count += r->outstanding.count + r->held.count;
+	}
+	return count * sizeof(struct delivery);
 }
 
 void reader_resume_all(struct session *s)

@@ -65,6 +65,9 @@ void reader_unsubscribe(struct session *s, const struct request_id *id, const ch
 void reader_acknowledge(struct session *s, const struct request_id *id, const char *name,
 			const struct ack_arguments *a);
 
+/* The bytes kept for the events that the subscriptions of S have not acknowledged. */
+size_t reader_memory(const struct session *s);
+
 /* There is room in the client's output again: what waits for it goes on. */
 void reader_resume_all(struct session *s);
 

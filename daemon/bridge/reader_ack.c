@@ -19,7 +19,9 @@ static void take_delivery(struct ack_run *run, struct delivery *d)
 	run->count++;
 	if (r->mode != READER_PERSISTENT && run->arguments->negative &&
 	    run->arguments->action == NACK_RETRY) {
-		catchup_redeliver(&r->catchup, d->place);
+		if (!d->wanted)
+			catchup_redeliver(&r->catchup, d->place);
+		d->wanted = true;
 		return;
 	}
 	if (r->mode == READER_PERSISTENT)
@@ -65,20 +67,19 @@ static void take_up_to(struct ack_run *run)
 	const struct json_token *t = &doc->tokens[run->arguments->up_to];
 	struct delivery *last = delivery_of(run, run->arguments->up_to);
 	struct link *l = run->reader->outstanding.order.next;
-	struct delivery *d;
+	bool is_last;
 
 	if (last == NULL) {
 		buffer_add(&run->unknown, doc->text + t->at, t->len);
 		return;
 	}
 	do {
-		struct link *next;
+		struct delivery *d = CONTAINER(l, struct delivery, link);
 
-		d = CONTAINER(l, struct delivery, link);
-		next = l->next;
+		is_last = d == last;
+		l = l->next;
 		take_delivery(run, d);
-		l = next;
-	} while (d != last);
+	} while (!is_last);
 }
 
 static void send_acks(struct ack_run *run)

@@ -13,12 +13,19 @@ static struct reader *reader_of(struct catchup *c)
 	return CONTAINER(c, struct reader, catchup);
 }
 
-static bool room(struct catchup *c)
+/* Under the pressure of memory no window is filled further than this. */
+enum { WINDOW_IN_NEED = 1000 };
+
+static bool room(struct catchup *c, size_t bytes)
 {
 	struct reader *r = reader_of(c);
 
-	if (!session_has_room(r->session))
+	if (!session_has_room(r->session, bytes))
 		return false;
+	if (r->outstanding.count >= WINDOW_IN_NEED && account_is_short()) {
+		r->session->hungry = true;
+		return false;
+	}
 	return r->window == 0 || r->outstanding.count < (uint32_t)r->window;
 }
 
@@ -106,6 +113,7 @@ static void on_redelivered(struct catchup *c, const struct resolved_event *event
 		reader_checkpoint_move(r, 1);
 		return;
 	}
+	d->wanted = false;
 	d->since_us = loop_now_us(r->session->bridge->loop);
 	push_event(r, event, 0);
 }
@@ -266,9 +274,13 @@ void follow_end(struct reader *r)
 const char *follow_state(const struct reader *r)
 {
 	static const char *const states[] = {
-		[CATCHUP_IDLE] = "leaving",    [CATCHUP_BEHIND] = "waiting_for_reader",
-		[CATCHUP_READING] = "reading", [CATCHUP_GIVING] = "waiting_for_reader",
-		[CATCHUP_JOINING] = "joining", [CATCHUP_LIVE] = "active",
+		[CATCHUP_IDLE] = "leaving",
+		[CATCHUP_BEHIND] = "waiting_for_reader",
+		[CATCHUP_QUEUED] = "reading",
+		[CATCHUP_READING] = "reading",
+		[CATCHUP_GIVING] = "waiting_for_reader",
+		[CATCHUP_JOINING] = "joining",
+		[CATCHUP_LIVE] = "active",
 		[CATCHUP_LOST] = "waiting",
 	};
 

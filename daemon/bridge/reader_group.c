@@ -77,7 +77,7 @@ static void on_release(void *arg)
 {
 	struct reader *r = arg;
 
-	if (session_has_room(r->session))
+	if (session_has_room(r->session, 0))
 		group_resume(r);
 }
 
@@ -98,10 +98,7 @@ static void on_confirmed(void *arg, const struct subscription_confirmed *confirm
 /* What EVENT takes in the output, about: base64 makes four bytes of three. */
 static size_t size_of(const struct resolved_event *event)
 {
-	return (event->event.data.len + event->event.metadata.len + event->link.data.len +
-		event->link.metadata.len) /
-		       3 * 4 +
-	       EVENT_TEXT;
+	return resolved_event_bytes(event) / 3 * 4 + EVENT_TEXT;
 }
 
 /*
@@ -115,7 +112,7 @@ static bool hold(struct reader *r, const struct resolved_event *event)
 	const struct guid *id = &original_event(event)->id;
 	struct delivery *d = outstanding_find(&r->held, id);
 
-	if (session_is_full(r->session)) {
+	if (session_is_full(r->session, size_of(event))) {
 		r->session->hungry = true;
 		if (outstanding_find(&r->outstanding, id) == NULL)
 			outstanding_move(&r->held, id, 0)->size = size_of(event);

@@ -24,6 +24,7 @@ struct reader {
 	char *name;
 	char *stream;   /* "": all */
 	char *group;    /* of a persistent one */
+	size_t charged; /* to the account, for these texts and itself */
 	int32_t window; /* 0: no acknowledgements are expected */
 	struct render render;
 	bool own_credentials; /* the request has brought them */

@@ -21,6 +21,26 @@ uint64_t bridge_pushed(const struct bridge *bridge)
 	return sum;
 }
 
+/* The answer that R was asked again for has come, or will not. */
+static void await_no_more(struct request *r)
+{
+	r->session->awaited -= r->awaited;
+	r->awaited = 0;
+}
+
+/* R goes on without its session. */
+static void request_forget(struct request *r)
+{
+	struct session *s = r->session;
+
+	await_no_more(r);
+	list_remove(&r->link);
+	r->session = NULL;
+	s->in_flight--;
+	s->asked -= r->bytes;
+	s->expected -= r->expected;
+}
+
 void session_init(struct session *s, struct bridge *bridge, const struct session_events *events,
 		  struct buffer *out, unsigned number)
 {
@@ -38,14 +58,12 @@ void session_end(struct session *s)
 	reader_end_all(s);
 	while ((l = list_first(&s->requests)) != NULL) {
 		r = CONTAINER(l, struct request, link);
-		r->session = NULL;
-		list_remove(l);
+		request_forget(r);
 		if (link_used(&r->held)) {
 			list_remove(&r->held);
 			r->again(r);
 		}
 	}
-	s->in_flight = 0;
 }
 
 void session_pay(struct session *s, uint64_t events)
@@ -76,38 +94,81 @@ void session_go_on(struct session *s)
 	s->events->eased(s);
 }
 
-void session_resume(struct session *s)
+void session_forget_held(struct session *s)
 {
 	struct link *l;
 
-	s->hungry = false;
-	reader_resume_all(s);
-	while (!session_is_full(s) && (l = list_first(&s->held)) != NULL) {
+	while ((l = list_first(&s->held)) != NULL) {
 		struct request *r = CONTAINER(l, struct request, held);
 
 		list_remove(l);
+		request_forget(r);
 		r->again(r);
 	}
 }
 
-void request_hold(struct request *r, void (*again)(struct request *r))
+void session_resume(struct session *s)
 {
+	size_t most = s->bridge->settings.output_cap;
+	struct link *l;
+
+	s->hungry = false;
+	reader_resume_all(s);
+	while (!session_is_full(s, 0) && (l = list_first(&s->held)) != NULL) {
+		struct request *r = CONTAINER(l, struct request, held);
+
+		/* No more than there will be room for: the rest would be read in vain. */
+		if (s->awaited > 0 && s->awaited + r->size > most)
+			break;
+		list_remove(l);
+		r->awaited = r->size;
+		s->awaited += r->awaited;
+		r->again(r);
+	}
+	if (!list_empty(&s->held))
+		s->hungry = true;
+}
+
+void request_hold(struct request *r, size_t size, void (*again)(struct request *r))
+{
+	await_no_more(r);
 	r->again = again;
+	r->size = size;
 	r->session->hungry = true;
 	list_append(&r->session->held, &r->held);
 }
 
-void request_begin(struct request *r, struct session *s, const struct request_id *id)
+void request_begin(struct request *r, struct session *s, const struct request_id *id, size_t bytes)
 {
 	r->bridge = s->bridge;
 	r->session = s;
 	r->id = *id;
 	r->client = s->number;
+	r->bytes = bytes;
+	r->expected = 0;
+	r->awaited = 0;
 	link_init(&r->link);
 	link_init(&r->held);
 	list_append(&s->requests, &r->link);
 	s->in_flight++;
+	s->asked += bytes;
 	s->bridge->requests++;
+}
+
+void request_expect_page(struct request *r)
+{
+	struct session *s = r->session;
+
+	r->expected = s->page_bytes != 0 ? s->page_bytes : s->bridge->settings.output_cap;
+	s->expected += r->expected;
+}
+
+void request_count_page(struct request *r, size_t bytes)
+{
+	struct session *s = r->session;
+
+	if (s != NULL && r->expected > 0)
+		s->page_bytes = bytes > s->page_bytes / 2 ? bytes : s->page_bytes / 2;
 }
 
 void request_end(struct request *r)
@@ -115,11 +176,9 @@ void request_end(struct request *r)
 	struct session *s = r->session;
 
 	r->bridge->requests--;
-	list_remove(&r->link);
-	r->session = NULL;
 	if (s == NULL)
 		return;
-	s->in_flight--;
+	request_forget(r);
 	s->events->wrote(s);
 	s->events->eased(s);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/account.h"
 #include "base/buffer.h"
 #include "base/list.h"
 #include "base/loop.h"
@@ -115,7 +116,11 @@ struct session {
 	unsigned number;    /* of the client in the log */
 	struct link requests;
 	uint32_t in_flight; /* length of that list */
+	size_t asked;       /* bytes of the packages of those requests, */
+	size_t expected;    /* and about as many of the answers to those that read pages */
+	size_t page_bytes;  /* of such an answer, about; 0: none has come */
 	struct link held;   /* reads whose answer had no room; asked again by session_resume() */
+	size_t awaited;     /* bytes of those answers that are asked for again, and have not come */
 	bool hungry;        /* something waits for room in the output: session_resume() is wanted */
 	struct link subscriptions;
 	uint32_t subscription_count;
@@ -125,10 +130,16 @@ struct session {
 void session_init(struct session *s, struct bridge *bridge, const struct session_events *events,
 		  struct buffer *out, unsigned number);
 
-/* True where S has so much unread output that no large answer is added. */
-static inline bool session_is_full(const struct session *s)
+/* True where S has so much unread output, or the process so little memory left, that no answer of
+ * about BYTES is added. */
+static inline bool session_is_full(const struct session *s, size_t bytes)
 {
-	return buffer_len(s->out) > s->bridge->settings.output_cap;
+	size_t waits = buffer_len(s->out);
+
+	if (!account_is_short())
+		return waits > s->bridge->settings.output_cap;
+	return waits > s->bridge->settings.output_pause ||
+	       (bytes > ACCOUNT_LARGE && (waits > 0 || account_is_spent()));
 }
 
 /* Counts EVENTS that S was given, or writes. */
@@ -168,11 +179,23 @@ struct request {
 	struct link link;
 	struct link held;                 /* on the session's list of that name, or on none */
 	void (*again)(struct request *r); /* for a request that is held */
+	size_t size;                      /* of its answer */
+	size_t awaited;                   /* what of `awaited` of the session is for it */
 	struct request_id id;
 	unsigned client; /* its number in the log, also when it is gone */
+	size_t bytes;    /* of its package, counted in `asked` of the session */
+	size_t expected; /* of its answer, counted in `expected`; 0 where it reads no page */
 };
 
-void request_begin(struct request *r, struct session *s, const struct request_id *id);
+/* R, which has begun, is answered by a page of the store. Lines wait while more is expected than
+ * the client may have unread: what is not asked for needs no room. */
+void request_expect_page(struct request *r);
+
+/* A page of BYTES has come for R. */
+void request_count_page(struct request *r, size_t bytes);
+
+/* BYTES: of the package that it sends to the store. */
+void request_begin(struct request *r, struct session *s, const struct request_id *id, size_t bytes);
 
 /* Where the answer goes, or NULL where nobody waits for it. */
 static inline struct buffer *request_out(const struct request *r)
@@ -180,9 +203,12 @@ static inline struct buffer *request_out(const struct request *r)
 	return r->session == NULL ? NULL : r->session->out;
 }
 
-/* Holds R, whose answer has no room in its client's output, until session_resume(): then AGAIN is
- * called. */
-void request_hold(struct request *r, void (*again)(struct request *r));
+/* Holds R, whose answer of SIZE bytes has no room in its client's output, until session_resume():
+ * then AGAIN is called. */
+void request_hold(struct request *r, size_t size, void (*again)(struct request *r));
+
+/* Nobody reads what S is given any more: reads that are held are not asked again. */
+void session_forget_held(struct session *s);
 
 /* Ends R, which has been answered or has nobody to be answered to. */
 void request_end(struct request *r);

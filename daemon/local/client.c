@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bridge/reader.h"
@@ -19,7 +20,11 @@ enum {
 	READ_MOST = 1024 * 1024,
 	LINES_PER_TURN = 64,
 	TURN_US = 1000,
+	SHARE = 8, /* the part of all memory that one client's requests in flight may take */
 	WRITE_EARLY = 32 * 1024, /* bytes of output that do not wait for the end of the turn */
+	GRACE_US = 1000000,      /* for a client that holds much while memory is short, */
+	BRISK = 1024 * 1024,     /* and bytes by which who has to read gains that time anew */
+	UNACKED = 1024 * 1024,   /* bytes kept for what is not acknowledged that are much */
 };
 
 static void flush_later(struct client *c)
@@ -95,7 +100,8 @@ static void pause_or_resume(struct client *c)
 		c->paused = c->blocked = false;
 		work_later(c);
 	}
-	if (c->session.hungry && !c->session.waits && waits <= c->local->settings.output_resume)
+	if (c->session.hungry && !c->session.waits && waits <= c->local->settings.output_resume &&
+	    !account_is_spent())
 		session_resume(&c->session);
 }
 
@@ -103,15 +109,24 @@ static void pause_or_resume(struct client *c)
 static void be_gone(struct client *c)
 {
 	c->gone = true;
+	session_forget_held(&c->session);
 	loop_clear_deadline(c->local->loop, &c->stall);
 	work_later(c);
 }
 
-/* The socket takes no more for now. Its reader has to do something in time; MOVED: it just has. */
-static void await_room(struct client *c, bool moved)
+/* The socket takes no more for now. Its reader has to do something in time; N, unless it is below
+ * 0: the bytes that it has just taken. */
+static void await_room(struct client *c, ssize_t n)
 {
+	bool waited = deadline_is_set(&c->stall);
+
 	event_add(c->writable, NULL);
-	if (moved || !deadline_is_set(&c->stall))
+	c->taken += n > 0 ? (size_t)n : 0;
+	if (!waited || c->taken >= BRISK) {
+		c->slow_since = loop_now_us(c->local->loop);
+		c->taken = 0;
+	}
+	if (n > 0 || !waited)
 		loop_set_deadline(c->local->loop, &c->stall, c->local->settings.stall_timeout);
 }
 
@@ -140,7 +155,7 @@ static void write_out(struct client *c)
 	if (n > 0)
 		c->local->counters.bytes_out += (uint64_t)n;
 	if (buffer_len(&c->out) > 0) {
-		await_room(c, n > 0);
+		await_room(c, n);
 	} else {
 		loop_clear_deadline(c->local->loop, &c->stall);
 		buffer_shrink(&c->out, 0);
@@ -205,6 +220,7 @@ static bool is_blank(const char *line, size_t len)
 static bool take_line(struct client *c, const char *line, size_t len)
 {
 	bool silent_alone = c->paused && !c->gone;
+	enum heed heed = silent_alone ? HEED_SILENT : HEED_ALL;
 
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
@@ -214,8 +230,9 @@ static bool take_line(struct client *c, const char *line, size_t len)
 		refuse_long_line(c);
 		return true;
 	}
-	c->blocked =
-		len > c->local->settings.line_most || !request_take(c, line, len, silent_alone);
+	if (len > ACCOUNT_LARGE && heed == HEED_ALL)
+		relief_make_room(c->local, 2 * len, c);
+	c->blocked = len > c->local->settings.line_most || !request_take(c, line, len, heed);
 	c->lines += !c->blocked;
 	c->local->counters.lines += !c->blocked;
 	return !c->blocked;
@@ -264,12 +281,14 @@ static bool next_line(struct client *c)
 
 static bool may_take(const struct client *c)
 {
-	bool heard = !c->paused || c->gone || (!c->blocked && !session_is_full(&c->session));
+	bool heard = !c->paused || c->gone || (!c->blocked && !session_is_full(&c->session, 0));
 
 	/* What comes after the daemon was told to end is only refused. */
 	if (c->session.waits && !c->local->draining)
 		return false;
-	return heard && !c->closed && c->session.in_flight < c->in_flight_most;
+	return heard && !c->closed && c->session.in_flight < c->in_flight_most &&
+	       c->session.asked <= account.limit / SHARE &&
+	       c->session.expected < c->local->settings.output_cap;
 }
 
 /* The input has ended, and all of it is taken up: no acknowledgement can come any more. */
@@ -353,6 +372,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (link_used(&c->work.link))
 		return; /* lines wait for their turn: no more of them until then */
+	if (has >= ACCOUNT_LARGE && account_is_short()) {
+		c->waits = true;
+		event_del(c->readable);
+		return;
+	}
 	n = buffer_read_fd(&c->in, fd, most);
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -368,6 +392,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	c->local->counters.bytes_in += (uint64_t)n;
 	c->in.secret = true; /* until it is known what they are */
+	if (has < ACCOUNT_LARGE && buffer_len(&c->in) >= ACCOUNT_LARGE)
+		c->long_since = loop_now_us(c->local->loop);
 	on_work(c);
 }
 
@@ -388,7 +414,7 @@ static void write_early(struct client *c)
 	if (n > 0)
 		c->local->counters.bytes_out += (uint64_t)n;
 	if (buffer_len(&c->out) > 0)
-		await_room(c, n > 0);
+		await_room(c, n);
 }
 
 static void on_wrote(struct session *s)
@@ -427,6 +453,99 @@ static const struct session_events session_events = {
 	.eased = on_eased,
 	.waits = on_waits,
 };
+
+/* Memory is short ------------------------------------------------------------------------------- */
+
+static size_t held_line(const struct client *c, uint64_t now)
+{
+	bool old = account_is_spent() || now >= c->long_since + GRACE_US;
+
+	return c->in.size > ACCOUNT_LARGE && !link_used(&c->work.link) && old ? c->in.size : 0;
+}
+
+static size_t held_output(const struct client *c, uint64_t now)
+{
+	size_t unacked = reader_memory(&c->session);
+	bool slow = deadline_is_set(&c->stall) && now >= c->slow_since + GRACE_US;
+
+	return (slow && c->out.size > ACCOUNT_LARGE ? c->out.size : 0) +
+	       (unacked > UNACKED ? unacked : 0);
+}
+
+size_t client_holds(const struct client *c, uint64_t now)
+{
+	return held_line(c, now) + held_output(c, now);
+}
+
+/* Moves the little that is in B to a smaller block: none that was spared for it has more than eight
+ * times its size. False where it is not that little. */
+static bool fit(struct buffer *b)
+{
+	struct buffer less = { .limit = b->limit };
+
+	if (b->failed || buffer_len(b) > b->size / 16)
+		return false;
+	buffer_add(&less, buffer_at(b), buffer_len(b));
+	if (less.failed)
+		return false;
+	buffer_free(b);
+	*b = less;
+	return true;
+}
+
+/* Refuses the line in front, whole or not. */
+static void shed_line(struct client *c)
+{
+	static const struct request_id none;
+	const char *at = (const char *)buffer_at(&c->in);
+	size_t len = buffer_len(&c->in);
+	const char *lf = memchr(at + c->searched, '\n', len - c->searched);
+
+	if (lf != NULL) {
+		len = (size_t)(lf - at);
+		request_take(c, at, len, HEED_NOTHING);
+		len++;
+	} else {
+		c->skipping = true;
+		c->errors++;
+		session_refuse(&c->session, &none, ERROR_OVERLOADED, OUTCOME_NOT_SAID,
+			       "esbridge has no memory for a line of %zu bytes and more now; it is "
+			       "thrown away",
+			       len);
+	}
+	buffer_consume(&c->in, len);
+	c->searched = 0;
+	c->blocked = false;
+	buffer_shrink(&c->in, 0);
+	work_later(c);
+}
+
+void client_relieve(struct client *c, uint64_t now)
+{
+	size_t line = held_line(c, now);
+	size_t output = held_output(c, now);
+
+	if (line >= output) {
+		if (!fit(&c->in))
+			shed_line(c);
+	} else if (!fit(&c->out)) {
+		log_write(LOG_WARNING,
+			  "memory is short: a client that holds much is closed client=%u "
+			  "reason=slow_consumer unread=%zu bytes=%zu",
+			  c->number, buffer_len(&c->out), output);
+		client_close(c, CLIENT_SLOW_CONSUMER);
+	}
+}
+
+void client_go_on(struct client *c)
+{
+	if (c->waits) {
+		c->waits = false;
+		work_later(c);
+	}
+	if (c->session.hungry)
+		flush_later(c);
+}
 
 /* Life ------------------------------------------------------------------------------------------ */
 

@@ -18,6 +18,7 @@
 #include "bridge/message_to_json.h"
 #include "bridge/session.h"
 #include "local/metrics.h"
+#include "local/relief.h"
 
 struct local_settings {
 	const char *path;
@@ -59,6 +60,7 @@ struct local {
 		unsigned kept_back;
 	} refusals;                           /* in the log, of late */
 	struct transaction *transactions;     /* those that clients under rules have begun */
+	struct relief relief;
 	bool draining;                        /* the daemon stops: nothing new is taken up */
 	void (*emptied)(struct local *local); /* the last client has gone */
 };
@@ -91,12 +93,16 @@ struct client {
 	bool ended;      /* it has shut down its side: what it asked for is finished */
 	bool gone;       /* nobody reads any more */
 	bool closed;     /* about to be freed */
+	bool waits;      /* memory is short: its long line is not read on */
 	struct job work; /* lines that wait for the next turn, or the end */
 	struct job flush;
 	struct deadline stall;
 	struct deadline paid; /* while the session waits for its meter */
-	uint64_t lines;       /* taken up */
-	uint64_t errors;      /* lines that were refused as they stood */
+	uint64_t long_since; /* when what has come of its lines became large, of loop_now_us() */
+	uint64_t slow_since; /* while output waits: when it last had taken a MiB, or began to */
+	size_t taken;        /* bytes since then */
+	uint64_t lines;      /* taken up */
+	uint64_t errors;     /* lines that were refused as they stood */
 };
 
 /* Takes over FD, a connected socket, not blocking. */
@@ -104,6 +110,18 @@ void client_new(struct local *local, int fd);
 
 /* Answers nothing more and frees C at the end of the turn. */
 void client_close(struct client *c, enum client_end reason);
+
+/*
+ * Bytes that C takes and has not moved for some time, at NOW: a long line, output, events that it
+ * has not acknowledged. 0: it is nobody to be relieved of anything.
+ */
+size_t client_holds(const struct client *c, uint64_t now);
+
+/* Throws away the line or closes C, whichever gives more of that back. */
+void client_relieve(struct client *c, uint64_t now);
+
+/* Memory is not short any more. */
+void client_go_on(struct client *c);
 
 /* The daemon stops (local->draining is set): C gets the last words, is finished and closed. */
 void client_drain(struct client *c);

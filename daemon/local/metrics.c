@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/account.h"
 #include "base/json_write.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -24,6 +25,9 @@ struct numbers {
 	uint64_t clients;
 	uint64_t paused;
 	uint64_t unread;
+	uint64_t memory;
+	uint64_t memory_limit;
+	uint64_t shortages;
 	uint64_t cpu_us;
 	uint64_t resident;
 	uint64_t descriptors;
@@ -93,6 +97,12 @@ static const struct metric table[] = {
 	  NULL, "Bytes received from clients." },
 	{ "esbridge_clients_sent_bytes_total", METRIC_COUNTER, AT(counters.bytes_out), 0, NULL,
 	  NULL, "Bytes sent to clients." },
+	{ "esbridge_memory_bytes", METRIC_GAUGE, AT(memory), 0, NULL, NULL,
+	  "Memory that is taken for lines, requests, events and output." },
+	{ "esbridge_memory_limit_bytes", METRIC_GAUGE, AT(memory_limit), 0, NULL, NULL,
+	  "Most of that, as limits.memory says; it is short from three quarters on." },
+	{ "esbridge_memory_shortages_total", METRIC_COUNTER, AT(shortages), 0, NULL, NULL,
+	  "How often it became short." },
 	{ "esbridge_log_lines_total", METRIC_COUNTER, AT(log.lines[LOG_ERROR]), 0, "level",
 	  level_word, "Lines of the log that were written, by level." },
 	{ "esbridge_log_lines_lost_total", METRIC_COUNTER, AT(log.lost), 0, NULL, NULL,
@@ -156,6 +166,9 @@ void local_metrics(const struct local *local, struct buffer *out)
 		.build = 1,
 		.started_ms = (uint64_t)local->started_wall_ms,
 		.clients = local->client_count,
+		.memory = account.used,
+		.memory_limit = account.limit,
+		.shortages = local->relief.count,
 		.cpu_us = processor_time(),
 		.resident = resident_memory(),
 		.descriptors = open_descriptors(),

@@ -162,6 +162,8 @@ static void take_execute(struct line *l)
 	struct guid id;
 
 	a.message = message(l);
+	if (a.message != NULL && a.message->kind == MESSAGE_READ && l->client->gone)
+		return; /* nobody is there for the answer */
 	a.body = line_given(l, M_BODY) ? l->value[M_BODY] : (uint32_t)NO_TOKEN;
 	if (a.message == NULL || !is_permitted(l, a.message) || !line_timeout(l, &a.timeout_ms) ||
 	    !line_payload_mode(l, &a.payload) || !correlation(l, &id, &a.correlation) ||
@@ -421,8 +423,9 @@ static bool is_silent(const struct json_doc *doc)
 	return acks;
 }
 
-/* What a client has sent before it could know of the stop. */
-static void refuse_for_stop(struct line *l, const struct op *op)
+/* A good request that is not taken up, whatever it is. */
+static void refuse_unheard(struct line *l, const struct op *op, enum error_code code,
+			   const char *why)
 {
 	const struct message *m = op->take == take_execute ? message(l) : NULL;
 	enum outcome outcome = OUTCOME_NOT_SAID;
@@ -432,8 +435,7 @@ static void refuse_for_stop(struct line *l, const struct op *op)
 	if (m != NULL && m->kind != MESSAGE_READ)
 		outcome = OUTCOME_NONE;
 	l->client->errors++;
-	session_refuse(&l->client->session, &l->id, ERROR_SHUTTING_DOWN, outcome,
-		       "esbridge is shutting down");
+	session_refuse(&l->client->session, &l->id, code, outcome, "%s", why);
 }
 
 /* The first of the permissions that would do is told. */
@@ -456,20 +458,23 @@ static void take_object(struct line *l)
 	if ((op = find_op(l)) == NULL || !suits(l, op))
 		return;
 	if (l->client->local->draining)
-		refuse_for_stop(l, op);
+		refuse_unheard(l, op, ERROR_SHUTTING_DOWN, "esbridge is shutting down");
 	else if (!client_has(l->client, op->permissions))
 		refuse_op(l, op);
+	else if (l->heed == HEED_NOTHING)
+		refuse_unheard(l, op, ERROR_OVERLOADED,
+			       "esbridge has no memory for a request as long as this now");
 	else
 		op->take(l);
 }
 
-bool request_take(struct client *c, const char *text_of_line, size_t len, bool silent_alone)
+bool request_take(struct client *c, const char *text_of_line, size_t len, enum heed heed)
 {
 	struct json_doc *doc = &c->local->doc;
-	struct line l = { .client = c, .doc = doc };
+	struct line l = { .client = c, .heed = heed, .doc = doc };
 	bool well = json_parse(doc, text_of_line, len);
 
-	if (silent_alone && (!well || !is_silent(doc)))
+	if (heed == HEED_SILENT && (!well || !is_silent(doc)))
 		return false;
 	if (!well)
 		refuse_bad_json(&l, doc->error_at, doc->error);

@@ -7,13 +7,19 @@
 
 #include "local/client.h"
 
+/* Which lines are taken up. */
+enum heed {
+	HEED_ALL,
+	HEED_SILENT,  /* acks and nacks without an id; for any other nothing happens */
+	HEED_NOTHING, /* all are refused as overloaded */
+};
+
 /*
  * Takes up the line of LEN bytes at LINE (no LF at its end) of client C: exactly one answer goes
  * out for it, now or later, but for acks without an id. The line lives until the call returns.
  *
- * With SILENT_ALONE only such acks and nacks are taken up; for any other line nothing happens and
- * it returns false.
+ * False where it is not taken up, by HEED.
  */
-bool request_take(struct client *c, const char *line, size_t len, bool silent_alone);
+bool request_take(struct client *c, const char *line, size_t len, enum heed heed);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/json_walk.h"
 #include "bridge/message_to_json.h"
 #include "local/client.h"
+#include "local/request.h"
 #include "store/live.h"
 
 /*
@@ -64,6 +65,7 @@ enum { NAME_MOST = 128 };
 
 struct line {
 	struct client *client;
+	enum heed heed;
 	const struct json_doc *doc;
 	struct request_id id;
 	uint32_t given;               /* BIT(m) for each member that is */

@@ -1,5 +1,6 @@
 #include "local/status.h"
 
+#include "base/account.h"
 #include "base/json_write.h"
 #include "bridge/checkpoint_ops.h"
 #include "bridge/message.h"
@@ -117,6 +118,11 @@ void answer_status(struct client *c, const struct request_id *id, bool all)
 	add_number(out, "requests", local->bridge->requests);
 	add_number(out, "executed", local->bridge->executed);
 	add_number(out, "events_pushed", bridge_pushed(local->bridge));
+	json_key(out, "memory");
+	buffer_add_byte(out, '{');
+	add_number(out, "used", account.used);
+	add_number(out, "limit", account.limit);
+	buffer_add_byte(out, '}');
 	json_key(out, "read_only");
 	json_bool(out, local->bridge->settings.read_only);
 	add_store(out, local->bridge->store);

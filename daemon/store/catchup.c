@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/account.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/command.h"
@@ -13,6 +14,10 @@ enum {
 			       left */
 	RETRY = 100,        /* milliseconds until a read that failed is tried again */
 	KEEP_PAGE = 64 * 1024,
+	PAGE_LARGE = 4 * 1024 * 1024,  /* the next one is to have no more than this, */
+	PAGE_IN_NEED = 256 * 1024,     /* or this, where memory is short */
+	PAGE_SMALL = 64 * 1024,        /* as little as one counts among all that are asked for, */
+	PAGES_MOST = 32 * 1024 * 1024, /* and about as much as is asked for at one time */
 };
 
 /* The number of the event that ends a hard-deleted stream. */
@@ -93,7 +98,19 @@ static const struct page_kind *kind_of(const struct catchup *c)
 /* The one place where the state changes. */
 static void set_state(struct catchup *c, enum catchup_state state)
 {
+	list_remove(&c->queued);
+	c->store->page_bytes -= c->expected;
+	c->expected = 0;
 	c->state = state;
+	if (state == CATCHUP_READING) {
+		c->expected = c->page_bytes;
+		c->store->page_bytes += c->expected;
+	} else if (state == CATCHUP_QUEUED) {
+		list_append(&c->store->page_queue, &c->queued);
+	}
+	if (!list_empty(&c->store->page_queue) && c->store->page_bytes < PAGES_MOST)
+		loop_put_off(c->store->loop,
+			     &CONTAINER(c->store->page_queue.next, struct catchup, queued)->give);
 }
 
 static void quiet(struct catchup *c)
@@ -212,12 +229,18 @@ static bool send_read(struct catchup *c, struct place from, int32_t count)
 	return false;
 }
 
+/* The store answers in turn: behind pages without end for one client all others would wait. */
 static void read_page(struct catchup *c)
 {
+	if (c->store->page_bytes >= PAGES_MOST) {
+		set_state(c, CATCHUP_QUEUED);
+		return;
+	}
 	c->read_is_late = c->listener.begun;
 	c->redelivering = false;
-	if (send_read(c, c->next, c->batch_now))
-		set_state(c, CATCHUP_READING);
+	/* Where there is no room one event is enough to tell how far the store is. */
+	c->asked = c->events->room(c, 0) ? c->batch_now : 1;
+	set_state(c, send_read(c, c->next, c->asked) ? CATCHUP_READING : CATCHUP_BEHIND);
 }
 
 static void read_again(struct catchup *c)
@@ -241,9 +264,10 @@ void catchup_pump(struct catchup *c)
 			read_again(c);
 		else if (c->state == CATCHUP_GIVING)
 			loop_put_off(c->store->loop, &c->give);
-		else if (c->page_is_last || c->events->room(c))
+		else if (c->page_is_last || c->events->room(c, 0))
 			read_page(c); /* at the end it is asked whether that was all, room or not */
 		break;
+	case CATCHUP_QUEUED: /* its turn comes by itself */
 	case CATCHUP_IDLE:
 	case CATCHUP_READING:
 	case CATCHUP_JOINING:
@@ -274,7 +298,7 @@ void catchup_redeliver(struct catchup *c, struct place place)
 	r->place = place;
 	list_append(&c->redeliveries, &r->link);
 	/* What comes live meanwhile is later, and has to wait: it is let pass and read. */
-	if (c->state == CATCHUP_LIVE || c->state == CATCHUP_JOINING)
+	if (c->state == CATCHUP_LIVE || c->state == CATCHUP_JOINING || c->state == CATCHUP_QUEUED)
 		set_state(c, CATCHUP_BEHIND);
 	catchup_pump(c);
 }
@@ -378,9 +402,50 @@ static void finish_page(struct catchup *c)
 	}
 }
 
+/* Has the next page take no more than about MOST bytes, after one that took PAGE. */
+static void fit_batch(struct catchup *c, size_t page, size_t most)
+{
+	uint64_t count = page == 0 ? INT32_MAX : (uint64_t)c->asked * most / page;
+
+	if (count < (uint64_t)c->batch_now)
+		c->batch_now = count > 0 ? (int32_t)count : 1;
+}
+
+/* Chooses how many events the next page has, after one that took PAGE bytes: reading far ahead of a
+ * reader takes memory, and holds up all others while it is looked at. */
+static void choose_batch(struct catchup *c, size_t page)
+{
+	size_t most = c->store->settings.connection.frame_limit / 2;
+	int32_t longest = c->asked < c->batch_now ? c->batch_now : 2 * c->batch_now;
+
+	if (most > PAGE_LARGE)
+		most = PAGE_LARGE;
+	c->batch_now = longest > c->batch ? c->batch : longest;
+	fit_batch(c, page, most);
+	c->page_bytes = (size_t)((uint64_t)page * (uint64_t)c->batch_now / (uint64_t)c->asked);
+	if (c->page_bytes < PAGE_SMALL)
+		c->page_bytes = PAGE_SMALL;
+}
+
+/* Memory is short, and the reader has no room: the rest of a page is let go, and read again in
+ * smaller ones. `next` stands behind the last event given. */
+static void let_go(struct catchup *c)
+{
+	size_t page = buffer_len(&c->page);
+
+	if (c->state != CATCHUP_GIVING || page <= KEEP_PAGE)
+		return;
+	job_cancel(&c->give);
+	set_state(c, CATCHUP_BEHIND);
+	c->page_is_last = false;
+	fit_batch(c, page, PAGE_IN_NEED);
+	buffer_consume(&c->page, page);
+	buffer_shrink(&c->page, KEEP_PAGE);
+}
+
 /*
- * Gives what is left of the page, as far as there is room. Runs at the end of a turn of the loop:
- * it is asked for from inside the owner's own calls.
+ * Reads the page that was queued, or gives what is left of one, as far as there is room. Runs at
+ * the end of a turn of the loop: it is asked for from inside the owner's own calls.
  */
 static void on_give(void *arg)
 {
@@ -389,6 +454,10 @@ static void on_give(void *arg)
 	struct resolved_event event;
 	struct wire_field f = { .number = 0 };
 
+	if (c->state == CATCHUP_QUEUED) {
+		read_page(c);
+		return;
+	}
 	while (c->state == CATCHUP_GIVING && list_empty(&c->redeliveries) &&
 	       c->read.state == OPERATION_IDLE) {
 		struct wire before = c->page_at;
@@ -402,8 +471,10 @@ static void on_give(void *arg)
 		read_event(c, f.bytes, &event); /* the page was found good as it came */
 		if (!is_new(c, place_of(&event, of_one_stream(c))))
 			continue;
-		if (!c->events->room(c)) {
+		if (!c->events->room(c, f.bytes.len)) {
 			c->page_at = before;
+			if (account_is_short())
+				let_go(c);
 			return;
 		}
 		go_past(c, place_of(&event, of_one_stream(c)));
@@ -489,14 +560,6 @@ static void take_no_stream(struct catchup *c)
 	c->events->soft_deleted(c);
 }
 
-/* A page that took less than a quarter of a frame lets the next one be twice as long. */
-static void read_more(struct catchup *c, size_t page)
-{
-	if (page > c->store->settings.connection.frame_limit / 4)
-		return;
-	c->batch_now = c->batch_now > c->batch / 2 ? c->batch : c->batch_now * 2;
-}
-
 /* The stream ends before what was known to be in it. False where it has to be read once more. */
 static bool take_short_page(struct catchup *c)
 {
@@ -554,7 +617,7 @@ static void take_page(struct catchup *c, const struct package *package)
 	}
 	if (facts.result == PAGE_NO_STREAM)
 		take_no_stream(c);
-	read_more(c, bytes.len);
+	choose_batch(c, bytes.len);
 	buffer_add(&c->page, bytes.at, bytes.len);
 	if (c->page.failed) {
 		end(c, CATCHUP_NO_MEMORY, NULL);
@@ -607,11 +670,11 @@ int64_t catchup_newest(const struct catchup *c)
 /* The page was too large for a frame: half as many events are asked for. */
 static void read_less(struct catchup *c)
 {
-	if (c->redelivering || c->batch_now == 1) {
+	if (c->redelivering || c->asked == 1) {
 		end(c, CATCHUP_TOO_LARGE, NULL);
 		return;
 	}
-	c->batch_now /= 2;
+	c->batch_now = c->asked / 2;
 	log_write(LOG_INFO,
 		  "a page of events was larger than the frame limit, reading less events=%d",
 		  (int)c->batch_now);
@@ -752,7 +815,7 @@ static void on_live_event(struct live_listener *l, const struct live_event *e)
 		end(c, CATCHUP_STREAM_DELETED, NULL);
 		return;
 	}
-	if (!c->events->room(c)) {
+	if (!c->events->room(c, resolved_event_bytes(e->event))) {
 		set_state(c, CATCHUP_BEHIND);
 		let_pass(c, e->place);
 		return;
@@ -824,6 +887,15 @@ static void on_lost(struct watcher *w)
 	}
 }
 
+/* Whoever has room is about to be given what it reads. */
+static void on_relieve(struct watcher *w)
+{
+	struct catchup *c = CONTAINER(w, struct catchup, watcher);
+
+	if (!c->events->room(c, buffer_len(&c->page)))
+		let_go(c);
+}
+
 static void on_ready(struct watcher *w)
 {
 	struct catchup *c = CONTAINER(w, struct catchup, watcher);
@@ -848,17 +920,20 @@ void catchup_start(struct catchup *c, struct store *store)
 	c->store = store;
 	c->watcher.ready = on_ready;
 	c->watcher.lost = on_lost;
+	c->watcher.relieve = on_relieve;
 	c->listener.events = &live_events;
 	c->read.ended = on_read_ended;
 	c->noted.commit = -1;
 	c->live_from = -1;
 	c->known.commit = c->had.commit = -1;
 	c->batch_now = c->batch;
+	c->page_bytes = PAGE_LARGE;
 	c->least = c->next;
 	operation_init(&c->read, store);
 	deadline_init(&c->retry, on_retry, c);
 	job_init(&c->give, on_give, c);
 	link_init(&c->redeliveries);
+	link_init(&c->queued);
 	store_watch(store, &c->watcher);
 	if (c->from_end) {
 		join(c);

@@ -22,6 +22,7 @@
 enum catchup_state {
 	CATCHUP_IDLE,
 	CATCHUP_BEHIND,  /* a page is to be read, as soon as there is room for what is in it */
+	CATCHUP_QUEUED,  /* it waits: too much is asked for already */
 	CATCHUP_READING, /* it is asked for */
 	CATCHUP_GIVING,  /* it is there, and not all of it is given */
 	CATCHUP_JOINING, /* at the end of the pages, the live subscription is asked for */
@@ -44,8 +45,8 @@ enum catchup_end {
 struct catchup;
 
 struct catchup_events {
-	/* True where one more event may be given. */
-	bool (*room)(struct catchup *c);
+	/* True where one more event, with about BYTES, may be given. */
+	bool (*room)(struct catchup *c, size_t bytes);
 	/* The store has accepted it. LAST is the number of the stream's newest event, -1 for none
 	 * and for all streams. */
 	void (*begun)(struct catchup *c, int64_t last);
@@ -111,10 +112,14 @@ struct catchup {
 	uint64_t short_since; /* when the store was first seen to have less than it had; 0: not */
 	struct place noted;   /* of the newest live event that was let pass; commit -1: none */
 	uint32_t passed;      /* how many were */
-	int32_t batch_now;    /* smaller than `batch` after a page was too large for a frame */
+	int32_t batch_now;    /* smaller than `batch` where events are large */
+	int32_t asked;        /* events in the page that was asked for */
 	struct link redeliveries; /* places to be read again, see catchup_redeliver() */
 	bool redelivering;        /* the read under way is of the first of those */
-	bool leaving; /* waits for the store to confirm the end of the live subscription */
+	bool leaving;       /* waits for the store to confirm the end of the live subscription */
+	struct link queued; /* on the store's queue of pages, or on none */
+	size_t page_bytes;  /* what the next page is likely to have */
+	size_t expected;    /* of the page that is asked for: counted by the store */
 	struct deadline retry;
 	struct job give; /* to give what is left of a page */
 };

@@ -745,6 +745,7 @@ struct connection *connection_new(struct loop *loop, const struct connection_set
 	c->events = events;
 	c->arg = arg;
 	c->fd = -1;
+	c->in.apart = true; /* one package, and that no longer than it takes to look at it */
 	c->state_since = loop_now(loop);
 	c->tls_name = mem_text("");
 	c->resolver = resolver_new(loop);

@@ -40,6 +40,12 @@ struct resolved_event {
 bool event_record_read(struct span bytes, struct event_record *record);
 bool resolved_event_read(struct span bytes, struct resolved_event *event);
 
+/* The bytes of what it carries. */
+static inline size_t resolved_event_bytes(const struct resolved_event *e)
+{
+	return e->event.data.len + e->event.metadata.len + e->link.data.len + e->link.metadata.len;
+}
+
 /* The event that was subscribed to: the link where there is one. Its id is what is acknowledged,
  * its number what is counted. */
 static inline const struct event_record *original_event(const struct resolved_event *e)

@@ -1,5 +1,6 @@
 #include "store/operation.h"
 
+#include "base/account.h"
 #include "store/command.h"
 #include "store/filters.h"
 #include "store/not_handled.h"
@@ -17,6 +18,14 @@ void operation_init(struct operation *op, struct store *store)
 	deadline_init(&op->deadline, on_deadline, op);
 }
 
+/* Large packages are the account's business; what is left for small ones is a quarter of it. */
+static size_t small_bytes(const struct operation *op)
+{
+	size_t len = buffer_len(&op->frame);
+
+	return len > ACCOUNT_LARGE ? 0 : len;
+}
+
 /* The one place where the state changes. */
 static void set_state(struct operation *op, enum operation_state state)
 {
@@ -28,7 +37,7 @@ static void set_state(struct operation *op, enum operation_state state)
 	}
 	if (op->state == OPERATION_IDLE) {
 		store->operation_count++;
-		store->operation_bytes += buffer_len(&op->frame);
+		store->small_bytes += small_bytes(op);
 	}
 	list_remove(&op->link);
 	op->state = state;
@@ -36,7 +45,7 @@ static void set_state(struct operation *op, enum operation_state state)
 	case OPERATION_IDLE:
 		loop_clear_deadline(store->loop, &op->deadline);
 		store->operation_count--;
-		store->operation_bytes -= buffer_len(&op->frame);
+		store->small_bytes -= small_bytes(op);
 		break;
 	case OPERATION_WAITING:
 		break;
@@ -90,7 +99,8 @@ bool operation_start(struct operation *op, const struct guid *id, uint64_t timeo
 	struct store *store = op->store;
 
 	if (store->operation_count >= store->settings.operations_most ||
-	    store->operation_bytes + buffer_len(&op->frame) > store->settings.bytes_most)
+	    account_refuses(buffer_len(&op->frame)) ||
+	    store->small_bytes + small_bytes(op) > account.limit / 4)
 		return false;
 	op->conversation.node.id = *id;
 	op->sequence = ++store->sequence;

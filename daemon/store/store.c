@@ -35,6 +35,17 @@ static void tell_watchers(struct store *store, bool ready)
 	}
 }
 
+void store_relieve(struct store *store)
+{
+	struct link *l;
+
+	for (l = list_first(&store->watchers); l != NULL; l = list_next(&store->watchers, l)) {
+		struct watcher *w = CONTAINER(l, struct watcher, link);
+
+		w->relieve(w);
+	}
+}
+
 /* Subscriptions are re-made first, then what waits is sent. */
 static void send_all(struct store *store)
 {
@@ -131,6 +142,7 @@ struct store *store_new(struct loop *loop, const struct store_settings *settings
 	link_init(&store->subscriptions);
 	link_init(&store->lives);
 	link_init(&store->watchers);
+	link_init(&store->page_queue);
 	deadline_init(&store->pause, on_pause_over, store);
 	store->connection = connection_new(loop, &settings->connection, &connection_events, store);
 	return store;

@@ -19,7 +19,6 @@
 struct store_settings {
 	struct connection_settings connection;
 	uint32_t operations_most; /* waiting or in flight */
-	size_t bytes_most;        /* of their packages */
 	uint32_t ask_again; /* milliseconds without an answer until a subscription is asked for
 			       again */
 };
@@ -53,6 +52,8 @@ struct store {
 	struct link subscriptions; /* in the order they were asked for */
 	struct link lives;         /* the live subscriptions that listeners share */
 	struct link watchers;      /* in the order they came */
+	struct link page_queue;    /* catch-ups whose page has to wait, in the order they came */
+	size_t page_bytes;         /* of the pages that are asked for, about */
 	enum filters filters;
 	struct conversation filters_question;
 	struct deadline
@@ -60,7 +61,7 @@ struct store {
 	uint64_t sequence;        /* of the last operation begun */
 	uint32_t operation_count; /* on both lists */
 	uint32_t in_flight_count;
-	size_t operation_bytes;
+	size_t small_bytes; /* of the packages of those operations that are not large */
 	struct store_counters counters;
 	void (*gave_up)(void *arg);
 	void (*changed)(void *arg, bool ready); /* the connection became ready, or was lost */
@@ -72,12 +73,16 @@ struct watcher {
 	struct link link;
 	void (*ready)(struct watcher *w);
 	void (*lost)(struct watcher *w);
+	void (*relieve)(struct watcher *w); /* memory is short: lets go what it can read again */
 };
 
 void store_watch(struct store *store, struct watcher *w);
 
 /* Harmless where it does not watch. W has been initialised by store_watch(). */
 void store_unwatch(struct watcher *w);
+
+/* Memory is short: what is kept and can be read again is let go. */
+void store_relieve(struct store *store);
 
 /*
  * GAVE_UP is called when the connection is given up for good, CHANGED when it comes and goes. The

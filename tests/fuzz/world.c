@@ -249,7 +249,6 @@ static void set_up(struct world *w)
 				.reconnect_delay_max = 1,
 				.frame_limit = 1024 * 1024 },
 		.operations_most = 1000,
-		.bytes_most = 16 * 1024 * 1024,
 		.ask_again = LONG,
 	};
 
@@ -274,6 +273,7 @@ static void set_up(struct world *w)
 						     .operation_timeout = LONG,
 						     .version = "0" };
 	link_init(&w->local.clients);
+	relief_init(&w->local);
 	json_doc_init(&w->local.doc, DEPTH, 4, VALUES);
 	/* A file that cannot be: what is on disk would make one round depend on those before. */
 	w->bridge.checkpoints = checkpoints_new(w->loop, "/dev/null/none", &checkpoints);
