@@ -16,16 +16,22 @@ static struct reader *reader_of(struct catchup *c)
 /* Under the pressure of memory no window is filled further than this. */
 enum { WINDOW_IN_NEED = 1000 };
 
+static bool room_in_need(struct reader *r, size_t bytes)
+{
+	if (!session_is_full(r->session, bytes) && r->outstanding.count < WINDOW_IN_NEED)
+		return true;
+	r->session->hungry = true;
+	return false;
+}
+
 static bool room(struct catchup *c, size_t bytes)
 {
 	struct reader *r = reader_of(c);
 
-	if (!session_has_room(r->session, bytes))
+	if (account_is_short() && !room_in_need(r, bytes))
 		return false;
-	if (r->outstanding.count >= WINDOW_IN_NEED && account_is_short()) {
-		r->session->hungry = true;
+	if (!session_has_room(r->session))
 		return false;
-	}
 	return r->window == 0 || r->outstanding.count < (uint32_t)r->window;
 }
 

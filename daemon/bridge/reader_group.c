@@ -77,7 +77,7 @@ static void on_release(void *arg)
 {
 	struct reader *r = arg;
 
-	if (session_has_room(r->session, 0))
+	if (session_has_room(r->session))
 		group_resume(r);
 }
 

@@ -21,6 +21,9 @@ uint64_t bridge_pushed(const struct bridge *bridge)
 	return sum;
 }
 
+/* What a page is taken to have before one has come. */
+enum { FIRST_PAGE = 512 * 1024 };
+
 /* The answer that R was asked again for has come, or will not. */
 static void await_no_more(struct request *r)
 {
@@ -159,7 +162,7 @@ void request_expect_page(struct request *r)
 {
 	struct session *s = r->session;
 
-	r->expected = s->page_bytes != 0 ? s->page_bytes : s->bridge->settings.output_cap;
+	r->expected = s->page_bytes != 0 ? s->page_bytes : FIRST_PAGE;
 	s->expected += r->expected;
 }
 

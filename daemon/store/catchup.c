@@ -815,7 +815,7 @@ static void on_live_event(struct live_listener *l, const struct live_event *e)
 		end(c, CATCHUP_STREAM_DELETED, NULL);
 		return;
 	}
-	if (!c->events->room(c, resolved_event_bytes(e->event))) {
+	if (!c->events->room(c, account_is_short() ? resolved_event_bytes(e->event) : 0)) {
 		set_state(c, CATCHUP_BEHIND);
 		let_pass(c, e->place);
 		return;

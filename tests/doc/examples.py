@@ -26,7 +26,7 @@ LIMIT = 15.0  # seconds that anything may take
 
 # Members whose value is not compared, only its type.
 VARYING = re.compile(r"event_ids?|ack_id|created|created_epoch|rtt_us|commit|prepare|\w+_position|version|"
-                     r"endpoint|path|pid|uid|gid|number|client_count|lines|errors|requests|executed|operations|bytes_in|bytes_out|\w+_us|\w+_ms")
+                     r"endpoint|path|pid|uid|gid|number|client_count|lines|errors|requests|executed|operations|used|bytes_in|bytes_out|\w+_us|\w+_ms")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -124,10 +124,10 @@ def _():
     with World(SETTINGS) as world:
         good, stream = world.client(), world.stream()
         fill(good, stream, 12, 512 * KIB)
-        bad = [world.client() for _ in range(10)]
+        bad = [world.client() for _ in range(6)]
         for client in bad:
             client.send(*({"op": "execute", "id": i, "message": "ReadAllEvents", "body": {"max_count": 4096}, "timeout_ms": 60000}
-                          for i in range(20)))
+                          for i in range(8)))
         for _ in range(3):
             equal(len(good.read(stream, limit=30, timeout_ms=30000)["events"]), 12, "events")
         within_bounds(world)
