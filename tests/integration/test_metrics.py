@@ -11,7 +11,7 @@ from harness import CODES, World, equal, main, test, true, until
 ADMIN = {"store": {"username": "admin", "password": "changeit"}}
 
 # What moves with every look, or with time.
-RESTLESS = re.compile(r"process_|esbridge_log_|esbridge_clients_(lines|received_bytes|sent_bytes|unread)|esbridge_store_\w+_bytes|\w+_seconds_(bucket|sum)")
+RESTLESS = re.compile(r"esbridge_memory_bytes|process_|esbridge_log_|esbridge_clients_(lines|received_bytes|sent_bytes|unread)|esbridge_store_\w+_bytes|\w+_seconds_(bucket|sum)")
 
 SERIES = re.compile(r'([a-z_]+)(?:\{([a-z]+)="([^"{}]*)"\})? (\d+(?:\.\d+)?)\Z')
 BUCKET = re.compile(r'([a-z_]+_bucket)\{(?:([a-z]+)="([^"]*)",)?le="([^"]+)"\} (\d+)\Z')
