@@ -58,8 +58,8 @@ struct local {
 		uint64_t since_us;
 		unsigned told;
 		unsigned kept_back;
-	} refusals;                           /* in the log, of late */
-	struct transaction *transactions;     /* those that clients under rules have begun */
+	} refusals;                       /* in the log, of late */
+	struct transaction *transactions; /* those that clients under rules have begun */
 	struct relief relief;
 	bool draining;                        /* the daemon stops: nothing new is taken up */
 	void (*emptied)(struct local *local); /* the last client has gone */
@@ -98,11 +98,11 @@ struct client {
 	struct job flush;
 	struct deadline stall;
 	struct deadline paid; /* while the session waits for its meter */
-	uint64_t long_since; /* when what has come of its lines became large, of loop_now_us() */
-	uint64_t slow_since; /* while output waits: when it last had taken a MiB, or began to */
-	size_t taken;        /* bytes since then */
-	uint64_t lines;      /* taken up */
-	uint64_t errors;     /* lines that were refused as they stood */
+	uint64_t long_since;  /* when what has come of its lines became large, of loop_now_us() */
+	uint64_t slow_since;  /* while output waits: when it last had taken a MiB, or began to */
+	size_t taken;         /* bytes since then */
+	uint64_t lines;       /* taken up */
+	uint64_t errors;      /* lines that were refused as they stood */
 };
 
 /* Takes over FD, a connected socket, not blocking. */

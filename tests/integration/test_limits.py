@@ -8,7 +8,7 @@ import resource
 import select
 import time
 
-from harness import ESBRIDGED, LIMIT, World, equal, has, main, numbers, test, true, until
+from harness import ESBRIDGED, LIMIT, World, equal, has, main, numbers, target_of, test, true, until
 
 KIB, MIB = 1024, 1024 * 1024
 ADMIN = {"username": "admin", "password": "changeit"}
@@ -191,11 +191,12 @@ def _():
 
 @contextlib.contextmanager
 def no_descriptors(world):
-    """The daemon may open no more than it has."""
+    """The daemon may open no more than what it keeps to refuse with: all below that are in use since its start."""
     pid = world.bridge.process.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    highest = max(int(fd) for fd in os.listdir("/proc/%d/fd" % pid))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, hard))
+    folder = "/proc/%d/fd" % pid
+    spare = max(int(fd) for fd in os.listdir(folder) if target_of(os.path.join(folder, fd)) == "/dev/null")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (spare + 1, hard))
     try:
         yield
     finally:
