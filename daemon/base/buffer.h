@@ -34,7 +34,7 @@ struct buffer {
 	size_t had;   /* bytes allocated when it was last given back */
 	bool failed;
 	bool secret; /* what leaves the buffer, and memory that it leaves, is overwritten */
-	bool apart; /* its memory is not charged to the account, account.h */
+	bool apart;  /* its memory is not charged to the account, account.h */
 };
 
 /* A buffer with nothing in it and nothing allocated is all zeros; LIMIT as in the struct. */

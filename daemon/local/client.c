@@ -481,7 +481,7 @@ size_t client_holds(const struct client *c, uint64_t now)
  * times its size. False where it is not that little. */
 static bool fit(struct buffer *b)
 {
-	struct buffer less = { .limit = b->limit };
+	struct buffer less = { .limit = b->limit, .secret = b->secret };
 
 	if (b->failed || buffer_len(b) > b->size / 16)
 		return false;
