@@ -47,7 +47,11 @@ static const struct buffer *render(struct reader *r, const struct resolved_event
 	if (made->serial != serial) {
 		buffer_consume(&made->text, buffer_len(&made->text));
 		buffer_shrink(&made->text, KEEP_RENDERING);
+		buffer_add_byte(&made->text, '[');
 		resolved_event_to_json(event, &r->render, &made->text);
+		/* It always follows something: the comma is rendered with it. */
+		if (buffer_len(&made->text) > 0)
+			*buffer_at(&made->text) = ',';
 		made->serial = serial;
 		bridge->counters.rendered++;
 	}
@@ -70,7 +74,6 @@ static void push_event(struct reader *r, const struct resolved_event *event, uin
 		resolved_event_to_json(event, &r->render, out);
 	} else {
 		text = render(r, event, serial);
-		buffer_add_byte(out, ',');
 		buffer_add(out, buffer_at(text), buffer_len(text));
 		out->failed |= text->failed; /* half a line must not go out */
 	}
