@@ -303,7 +303,8 @@ class Requests:
 
     def in_order(self):
         """What one client wrote to one stream is stored in the order in which it was asked for, unless the store itself
-        has passed a write over (NotHandled) or it was asked for twice."""
+        has passed a write over (NotHandled), or it was asked for twice. A write with an exact version that was not yet right
+        may be right when it is sent again after a lost connection: the later one that made it so was stored before it."""
         last = {}
         for batch in self.batches.values():
             entries = self.log.by_id.get(batch.ids[0])
@@ -311,11 +312,12 @@ class Requests:
                 continue
             at, until = batch.requests[0].time, batch.requests[0].answered
             key = (batch.conn, batch.stream)
-            before, asked, late = last.get(key, (-1, -1, -1))
+            before, asked, late, exact = last.get(key, (-1, -1, -1, False))
             passed_over = any(asked - PASS_OVER <= refused <= max(until, late) for refused in self.refusals_at)
-            if entries[0].index < before and not passed_over:
+            right_later = exact and any(asked <= lost <= late for lost in self.c.losses)
+            if entries[0].index < before and not passed_over and not right_later:
                 self.c.wrong("conn %d: %r was written after a later one", batch.conn, batch.requests[0].all)
-            last[key] = (entries[0].index, at, until)
+            last[key] = (entries[0].index, at, until, expected_of(batch.requests[0]) >= 0)
 
     def deleted_as_said(self, stream, requests):
         """The tombstones and soft deletions of STREAM are as many as were acknowledged, and as many more as are unknown."""

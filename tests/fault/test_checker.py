@@ -125,6 +125,15 @@ def _():
           STORED + [("s", 3, IDS["e"], "t", b"{}", 103, 103), ("s", 4, IDS["d"], "t", b"{}", 104, 104)])
 
 
+@test("writes: an exact version may become right by a later write, where the connection went between the two, and not else")
+def _():
+    entries = STORED + [("s", 3, IDS["e"], "t", b"{}", 103, 103), ("s", 4, IDS["d"], "t", b"{}", 104, 104)]
+    drained, asked, answers = ["drained", [["s", "g"]]], [write(20, "d", 3), write(21, "e")], [stored(20, 4, 4), stored(21, 3, 3)]
+    finds(with_(drained, *asked, *answers), "was written after a later one", entries)
+    cut = judge(copy.deepcopy(with_(drained, *asked, ["lost"], ["connected"], *answers)), entries)
+    true(not any("was written after a later one" in one for one in cut), "found: %r" % cut)
+
+
 @test("writes: a batch in part, a version that was not there, a refusal that is not true")
 def _():
     finds(with_(ok(1, 1, body={}), ["fault", "x"], write(20, "de"), failed(1, 20, "timeout", outcome="unknown")),
