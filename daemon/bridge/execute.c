@@ -296,15 +296,10 @@ static void answer_refusal(struct execute *e, const ProtobufCMessageDescriptor *
 	char message[SUBJECT_TEXT * 2];
 
 	describe(e, subject);
-	if (code == ERROR_WRONG_EXPECTED_VERSION) {
+	if (code == ERROR_WRONG_EXPECTED_VERSION)
 		wrong_version(e, answer, subject, message);
-		/* Behind a number, what an earlier sending had stored would have been recognised.
-		 */
-		if (expected_version(e) >= 0)
-			outcome = OUTCOME_NONE;
-	} else {
+	else
 		snprintf(message, sizeof(message), "%s %s", subject, explain(code));
-	}
 	answer_error(out, &e->request.id, code, outcome, "%s", message);
 	json_key(out, "body");
 	message_to_json(response, answer.at, answer.len, &e->render, out, NULL);

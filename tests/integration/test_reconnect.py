@@ -166,6 +166,23 @@ def _():
                 true("ok" in client.reply(number), "answered")
 
 
+@test("refused when it was sent again: the first sending may still be carried out, outcome unknown; refused at once: none")
+def _():
+    with stage() as (_world, fake, client):
+        peer = fake.welcome()
+        for name in ("at once", "again"):
+            client.send({"op": "execute", "id": name, "message": "WriteEvents", "body": {
+                "event_stream_id": "s", "expected_version": 5, "events": [{"event_type": "t"}]}})
+            asked = peer.read(wire.WRITE_EVENTS)
+            if name == "again":
+                peer.close()
+                peer = fake.welcome()
+                asked = peer.read(wire.WRITE_EVENTS)
+            peer.send(wire.WRITE_EVENTS_COMPLETED, asked.correlation, wire.message((1, 4), (3, 0), (4, 0), (7, 2)))
+            has(client.reply(name)["error"], code="wrong_expected_version",
+                outcome="unknown" if name == "again" else "none", message="stream 's' is at 2, not 5")
+
+
 @test("sent once, its time over while the connection was away: connection_lost, and never sent again")
 def _():
     with stage() as (_world, fake, client):
