@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 from harness import ESBRIDGED, Client, World, equal, main, test, true, until
@@ -127,9 +128,21 @@ class Quiet:
             command = ["sh", "-c", 'exec "$@" 2>&- >&- <&-', "sh"] + command
         self.process = subprocess.Popen(command, stderr=errors)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Whatever the test has found: what is left would hold the output of the tests open for ever."""
+        self.process.kill()
+        self.process.wait()
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as sock:
+            return sock.connect_ex(self.socket) == 0
+
     def works(self):
         """Serves many clients, each of which makes lines; returns how many lines were lost."""
-        until(lambda: os.path.exists(self.socket), "it listens")
+        until(self.listens, "it listens")
         for number in range(50):
             with Client(self.socket) as client:
                 client.ok("hello", client="x" * 100 + str(number))
@@ -144,16 +157,14 @@ class Quiet:
 
 @test("standard error on a full disk: lines are lost and counted, the daemon works on")
 def _():
-    with World() as world, open("/dev/full", "wb") as full:
-        quiet = Quiet(world, full)
+    with World() as world, open("/dev/full", "wb") as full, Quiet(world, full) as quiet:
         true(quiet.works() > 100, "lines are lost")
         quiet.stop()
 
 
 @test("standard error closed: no connection gets its place, the daemon works on")
 def _():
-    with World() as world:
-        quiet = Quiet(world, None)
+    with World() as world, Quiet(world, None) as quiet:
         quiet.works()
         for number in (0, 1, 2) if os.geteuid() == 0 else ():   # nobody else may look
             equal(os.readlink("/proc/%d/fd/%d" % (quiet.process.pid, number)), "/dev/null", "descriptor %d" % number)
@@ -166,12 +177,11 @@ def _():
         with World() as world:
             reader, writer = os.pipe()
             os.set_blocking(writer, blocking)
-            quiet = Quiet(world, writer)
-            os.close(writer)
-            lost = 0
-            while lost == 0:
-                lost = quiet.works()
-            with open(reader, "rb") as pipe:
+            with Quiet(world, writer) as quiet, open(reader, "rb") as pipe:
+                os.close(writer)
+                lost = 0
+                while lost == 0:
+                    lost = quiet.works()
                 os.set_blocking(reader, False)
                 pipe.read()
                 os.set_blocking(reader, True)
@@ -185,12 +195,13 @@ def _():
 def _():
     with World() as world:
         reader, writer = os.pipe()
-        quiet = Quiet(world, writer)
-        os.close(writer)
-        until(lambda: os.path.exists(quiet.socket), "it listens")
-        os.close(reader)
-        true(quiet.works() > 100, "lines are lost")
-        quiet.stop()
+        with Quiet(world, writer) as quiet:
+            os.close(writer)
+            until(quiet.listens, "it listens")
+            os.close(reader)
+            true(quiet.works() > 100, "lines are lost")
+            quiet.stop()
+
 
 @test("what a client calls itself forges no line of the log and moves no terminal")
 def _():
