@@ -121,7 +121,11 @@ class Programs:
         with open(port, encoding="ascii") as file:
             self.server = "127.0.0.1:" + file.read().strip()
         self.launch("esbridged", [os.environ["ESBRIDGED"], "--socket", self.socket, "--server", self.server])
-        self.wait(lambda: os.path.exists(self.socket), "esbridged")
+        self.wait(self.listens, "esbridged")
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as sock:
+            return sock.connect_ex(self.socket) == 0
 
     def launch(self, name, arguments):
         with open(os.path.join(self.folder, name + ".log"), "wb") as log:

@@ -84,6 +84,12 @@ def until(condition, what, limit=LIMIT):
         time.sleep(0.01)
 
 
+def listens(path):
+    """True where somebody listens on the socket PATH: its file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(path) == 0
+
+
 # Lines ------------------------------------------------------------------------------------------------------
 
 class Members(list):

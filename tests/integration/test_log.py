@@ -5,10 +5,9 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 
-from harness import ESBRIDGED, Client, World, equal, main, test, true, until
+from harness import ESBRIDGED, Client, World, equal, listens, main, test, true, until
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")
 
@@ -136,13 +135,9 @@ class Quiet:
         self.process.kill()
         self.process.wait()
 
-    def listens(self):
-        with socket.socket(socket.AF_UNIX) as sock:
-            return sock.connect_ex(self.socket) == 0
-
     def works(self):
         """Serves many clients, each of which makes lines; returns how many lines were lost."""
-        until(self.listens, "it listens")
+        until(lambda: listens(self.socket), "it listens")
         for number in range(50):
             with Client(self.socket) as client:
                 client.ok("hello", client="x" * 100 + str(number))
@@ -197,7 +192,7 @@ def _():
         reader, writer = os.pipe()
         with Quiet(world, writer) as quiet:
             os.close(writer)
-            until(quiet.listens, "it listens")
+            until(lambda quiet=quiet: listens(quiet.socket), "it listens")
             os.close(reader)
             true(quiet.works() > 100, "lines are lost")
             quiet.stop()

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import wire
-from harness import ESBRIDGED, LIMIT, Bridge, Client, World, equal, has, main, test, true, until
+from harness import ESBRIDGED, LIMIT, Bridge, Client, World, equal, has, listens, main, test, true, until
 from manager import Managed, listener
 
 
@@ -91,7 +91,7 @@ def _():
             process = subprocess.Popen([ESBRIDGED, "--socket", path, "--server", "127.0.0.1:%d" % world.port],
                                        stderr=subprocess.PIPE, env=env)
             try:
-                until(lambda: os.path.exists(path), "it listens")
+                until(lambda: listens(path), "it listens")
                 with Client(path) as client:
                     client.ok("ping")
                     process.send_signal(signal.SIGHUP)
