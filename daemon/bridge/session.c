@@ -25,18 +25,16 @@ uint64_t bridge_pushed(const struct bridge *bridge)
 enum { FIRST_PAGE = 512 * 1024 };
 
 /* The answer that R was asked again for has come, or will not. */
-static void await_no_more(struct request *r)
+static void await_no_more(struct session *s, struct request *r)
 {
-	r->session->awaited -= r->awaited;
+	s->awaited -= r->awaited;
 	r->awaited = 0;
 }
 
-/* R goes on without its session. */
-static void request_forget(struct request *r)
+/* R goes on without its session S. */
+static void request_forget(struct session *s, struct request *r)
 {
-	struct session *s = r->session;
-
-	await_no_more(r);
+	await_no_more(s, r);
 	list_remove(&r->link);
 	r->session = NULL;
 	s->in_flight--;
@@ -61,7 +59,7 @@ void session_end(struct session *s)
 	reader_end_all(s);
 	while ((l = list_first(&s->requests)) != NULL) {
 		r = CONTAINER(l, struct request, link);
-		request_forget(r);
+		request_forget(s, r);
 		if (link_used(&r->held)) {
 			list_remove(&r->held);
 			r->again(r);
@@ -105,7 +103,7 @@ void session_forget_held(struct session *s)
 		struct request *r = CONTAINER(l, struct request, held);
 
 		list_remove(l);
-		request_forget(r);
+		request_forget(s, r);
 		r->again(r);
 	}
 }
@@ -134,11 +132,13 @@ void session_resume(struct session *s)
 
 void request_hold(struct request *r, size_t size, void (*again)(struct request *r))
 {
-	await_no_more(r);
+	struct session *s = r->session;
+
+	await_no_more(s, r);
 	r->again = again;
 	r->size = size;
-	r->session->hungry = true;
-	list_append(&r->session->held, &r->held);
+	s->hungry = true;
+	list_append(&s->held, &r->held);
 }
 
 void request_begin(struct request *r, struct session *s, const struct request_id *id, size_t bytes)
@@ -181,7 +181,7 @@ void request_end(struct request *r)
 	r->bridge->requests--;
 	if (s == NULL)
 		return;
-	request_forget(r);
+	request_forget(s, r);
 	s->events->wrote(s);
 	s->events->eased(s);
 }

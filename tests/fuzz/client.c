@@ -54,14 +54,14 @@ static void on_line(struct world *w, const char *line, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct teller teller = { data, size, 1 };
-	const struct script script = {
-		(const char *)data, size, on_request, no_more, on_line, &teller
-	};
+	struct script script = { (const char *)data, size,   on_request, no_more, on_line,
+				 RULED_NEVER,        &teller };
 
 	if (size == 0 || size > SIZE_MOST)
 		return 0;
 	for (size_t i = 0; i < size; i++)
 		teller.number = teller.number * 31 + data[i];
+	script.ruled = (enum ruled)choose(&teller, RULED_WAYS);
 	world_play(&script);
 	return 0;
 }

@@ -113,9 +113,8 @@ static void on_line(struct world *w, const char *line, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct telling telling = { .data = data, .size = size };
-	const struct script script = {
-		lines, sizeof(lines) - 1, on_request, more, on_line, &telling
-	};
+	const struct script script = { lines,   sizeof(lines) - 1, on_request, more,
+				       on_line, RULED_NEVER,       &telling };
 
 	world_play(&script);
 	for (unsigned id = 0; id < REQUESTS; id++) {

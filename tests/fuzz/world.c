@@ -5,13 +5,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/json_walk.h"
 #include "base/log.h"
 #include "bridge/checkpoint.h"
-#include "local/client.h"
+#include "local/client_access.h"
 #include "store/command.h"
 
 enum {
@@ -30,6 +31,7 @@ struct world {
 	struct loop *loop;
 	struct bridge bridge;
 	struct local local;
+	struct access *access;
 	int client;           /* the far end of the client's socket */
 	int peer;             /* that of the store's; -1: none */
 	struct buffer lines;  /* for the client */
@@ -184,6 +186,8 @@ static void next_phase(struct world *w)
 	case PHASE_SPEAK:
 		if (w->script->more(w))
 			break;
+		if (w->script->ruled == RULED_LATE)
+			local_set_access(&w->local, w->access);
 		(void)shutdown(w->client, SHUT_WR);
 		w->phase = PHASE_END_OF_INPUT;
 		break;
@@ -229,6 +233,36 @@ static void on_changed(void *arg, bool ready)
 {
 	(void)arg;
 	(void)ready;
+}
+
+static void set_up_access(struct world *w)
+{
+	static const char *const streams[] = { "s*", "orders-?", "!*-2", "!secret" };
+	struct access_rule *rule = calloc(1, sizeof(*rule));
+
+	w->access = calloc(1, sizeof(*w->access));
+	if (rule == NULL || w->access == NULL)
+		abort();
+	*rule = (struct access_rule){
+		.name = strdup("fuzz"),
+		.everybody = true,
+		.permissions = PERMISSION_BIT(PERMISSION_READ) | PERMISSION_BIT(PERMISSION_WRITE) |
+			       PERMISSION_BIT(PERMISSION_SUBSCRIBE),
+		.username = strdup("rule"),
+		.request_credentials = true,
+		.in_flight = 50,
+		.subscriptions = 10,
+		.meter.rate = 1000 * 1000,
+	};
+	if (rule->name == NULL || rule->username == NULL)
+		abort();
+	for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++)
+		if (access_patterns_add(&rule->streams, streams[i], strlen(streams[i]), true) !=
+		    NULL)
+			abort();
+	*w->access = (struct access){ .rules = rule, .count = 1 };
+	if (w->script->ruled == RULED_ALWAYS)
+		local_set_access(&w->local, w->access);
 }
 
 static void set_up(struct world *w)
@@ -279,6 +313,7 @@ static void set_up(struct world *w)
 	w->bridge.checkpoints = checkpoints_new(w->loop, "/dev/null/none", &checkpoints);
 	w->bridge.store = store_new(w->loop, &store, on_gave_up, on_changed, w);
 	job_init(&w->tick, on_tick, w);
+	set_up_access(w);
 }
 
 static void tear_down(struct world *w)
@@ -290,6 +325,8 @@ static void tear_down(struct world *w)
 		client_close(CONTAINER(l, struct client, link), CLIENT_SHUTTING_DOWN);
 	if (w->bridge.requests != 0)
 		abort();
+	local_forget_transactions(&w->local);
+	access_free(w->access);
 	store_free(w->bridge.store);
 	checkpoints_free(w->bridge.checkpoints);
 	bridge_free(&w->bridge);

@@ -13,6 +13,9 @@
 
 struct world;
 
+/* When the client's access rule begins to count, which lets it have little. */
+enum ruled { RULED_NEVER, RULED_ALWAYS, RULED_LATE, RULED_WAYS };
+
 struct script {
 	const char *lines; /* what the client sends, */
 	size_t lines_len;
@@ -22,6 +25,7 @@ struct script {
 	bool (*more)(struct world *w);
 	/* A line for the client, without its LF, which is known to be JSON. */
 	void (*line)(struct world *w, const char *line, size_t len);
+	enum ruled ruled;
 	void *arg;
 };
 
