@@ -302,6 +302,12 @@ class Persistent(Subscription):
         # it is not known what they have taken.
         self.settled = True
         self.unsettled = set()  # numbers delivered meanwhile
+        # Likewise an up_to counts from the newest place of its event: where that is delivered again before the up_to has
+        # come to the daemon, it takes all that was delivered in between. {event id: when an up_to of it was sent}, while
+        # it is not known to have come.
+        self.sweeps = {}
+        self.swept = set()      # numbers that one of them may have taken
+        self.given = {}         # number: when it was delivered last
 
     def on_interrupted(self, line):
         if line["reason"] == "group_changed" and not self.owner.may_have_changed(self):
@@ -337,6 +343,11 @@ class Persistent(Subscription):
             self.unsettled.add(entry.number)
         self.held.pop(entry.id, None)
         self.held[entry.id] = entry.number
+        self.given[entry.number] = self.c.time
+        self.swept.discard(entry.number)
+        if entry.id in self.sweeps:
+            self.swept.update(self.held.values())
+            self.swept.update(number for number, time in self.given.items() if time > self.sweeps[entry.id])
         in_flight = sum(number not in self.unsettled for number in self.held.values())
         if in_flight > self.most:
             self.wrong("%d events are in flight", in_flight)
@@ -367,6 +378,8 @@ class Persistent(Subscription):
             self.mark(number, status)
             if status != "retry":
                 self.group.done.add((number, self))
+        if "up_to" in r.all:
+            self.sweeps[r.all["up_to"]] = r.time
 
     def mark(self, number, status):
         before = self.group.events[number]
@@ -379,12 +392,15 @@ class Persistent(Subscription):
     def answered(self, r):
         if r.time > self.interrupted_at:
             self.settled = True
+        self.sweeps = {one: time for one, time in self.sweeps.items() if time > r.time}
 
     def refused(self, ids):
         for one in ids:
             number = self.log.by_id[one][0].number
             mine = self.group.events.get(number)
-            if number in self.unsettled:
+            if number in self.swept:
+                self.group.done.add((number, self))
+            if number in self.unsettled or number in self.swept:
                 if mine and mine[1] is self:
                     mine[0] = "returned"    # the earlier word on it may have been a nack
                 continue

@@ -228,6 +228,23 @@ def _():
     finds(instead(ok(1, 1, body={}), failed(1, 1, "already_exists", outcome="none")), "but the group was")
 
 
+@test("groups: an up_to on its way takes what was delivered before its event came again; without one, the same refusal is wrong")
+def _():
+    begin = [ok(2, 20, sub="h", mode="persistent", window=5, last_event_number=1), event(2, "h", "a", 0, retry_count=0)]
+    asked = ask(2, 20, "subscribe", sub="h", stream="s", group="k", in_flight=5)
+    made = ask(1, 21, "execute", message="CreatePersistentSubscription", body={"event_stream_id": "s", "subscription_group_name": "k"})
+    up_to = ask(2, 22, "ack", sub="h", up_to=IDS["a"])
+    others = [event(2, "h", "b", 1, retry_count=0), ack(2, 23, "h", "b"), event(2, "h", "c", 2, retry_count=0)]
+    again = event(2, "h", "a", 0, retry_count=1)
+    refused = failed(2, 23, "unknown_event", body={"events": [IDS["b"]]})
+    text = "does not know the event %s, which was outstanding" % IDS["b"]
+    for order, wrong in (([up_to] + others + [again, ok(2, 22, acked=3), refused], False),
+                         ([up_to] + others + [ok(2, 22, acked=1), refused], True),
+                         ([up_to, ok(2, 22, acked=1)] + others + [again, refused], True)):
+        found = judge(copy.deepcopy(with_(stored(9, 2, 2), made, ok(1, 21, body={}), asked, *(begin + order))))
+        equal(any(text in one for one in found), wrong, "a refusal is found wrong, in %r" % found)
+
+
 @test("the daemon: closes a client, ends with another status, leaves something behind, never ends")
 def _():
     finds(with_(stored(2, 0, 1), ["open", 3], ["end", 3]), "the daemon closed")
