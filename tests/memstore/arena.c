@@ -3,49 +3,71 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/mem.h"
 
-enum { CHUNK_BYTES = 1024 * 1024, ALIGNMENT = 16, ARRAY_FIRST = 8 };
+enum {
+	CHUNK_BYTES = 1024 * 1024,
+	HUGE_PAGE = 2 * 1024 * 1024,
+	LARGE_BYTES = 64 * 1024 * 1024, /* of a chunk for what is large */
+	ALIGNMENT = 16,
+	ARRAY_FIRST = 8,
+};
 
 struct arena_chunk {
 	struct arena_chunk *next;
-	size_t used;
 	_Alignas(16) uint8_t bytes[];
 };
 
-/* A chunk of its own for what is large leaves the one in use as the first. */
-static void *take_large(struct arena *arena, size_t size)
+static void add_chunk(struct arena *arena, struct arena_place *place, struct arena_chunk *chunk,
+		      size_t size)
+{
+	chunk->next = arena->chunks;
+	arena->chunks = chunk;
+	place->at = chunk->bytes;
+	place->left = size;
+}
+
+static void *take_from(struct arena_place *place, size_t size)
+{
+	uint8_t *at = place->at;
+
+	place->at += size;
+	place->left -= size;
+	return at;
+}
+
+/*
+ * Most of what a new page costs is that the kernel clears it and is called for it: pages of two
+ * megabytes where there are some. Of a chunk only what has been given away takes memory.
+ */
+static void add_large(struct arena *arena, size_t size)
 {
 	struct arena_chunk *chunk = mem_new(sizeof(*chunk) + size);
+	uint8_t *first = chunk->bytes + HUGE_PAGE - (uintptr_t)chunk->bytes % HUGE_PAGE;
 
-	if (arena->chunks == NULL) {
-		arena->chunks = chunk;
-		return chunk->bytes;
-	}
-	chunk->next = arena->chunks->next;
-	arena->chunks->next = chunk;
-	return chunk->bytes;
+	add_chunk(arena, &arena->large, chunk, size);
+	if (first < chunk->bytes + size)
+		(void)madvise(first, (size_t)(chunk->bytes + size - first), MADV_HUGEPAGE);
+}
+
+static void *take_large(struct arena *arena, size_t size)
+{
+	if (arena->large.left < size)
+		add_large(arena, size > LARGE_BYTES ? size : LARGE_BYTES);
+	return take_from(&arena->large, size);
 }
 
 void *arena_take(struct arena *arena, size_t size)
 {
-	struct arena_chunk *chunk = arena->chunks;
-	void *at;
-
 	size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 	if (size > CHUNK_BYTES / 4)
 		return take_large(arena, size);
-	if (arena->left < size) {
-		chunk = mem_new(sizeof(*chunk) + CHUNK_BYTES);
-		chunk->next = arena->chunks;
-		arena->chunks = chunk;
-		arena->left = CHUNK_BYTES;
-	}
-	at = chunk->bytes + chunk->used;
-	chunk->used += size;
-	arena->left -= size;
-	return at;
+	if (arena->small.left < size)
+		add_chunk(arena, &arena->small, mem_new(sizeof(struct arena_chunk) + CHUNK_BYTES),
+			  CHUNK_BYTES);
+	return take_from(&arena->small, size);
 }
 
 void arena_free(struct arena *arena)
@@ -56,7 +78,7 @@ void arena_free(struct arena *arena)
 		arena->chunks = chunk->next;
 		free(chunk);
 	}
-	arena->left = 0;
+	*arena = (struct arena){ 0 };
 }
 
 void array_reserve(void **array, size_t *size, size_t wanted, size_t each)

@@ -6,13 +6,21 @@
 #define MEMSTORE_ARENA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena_chunk;
+
+/* What is not yet given of a chunk. */
+struct arena_place {
+	uint8_t *at;
+	size_t left; /* bytes */
+};
 
 /* An arena of all zeros is empty and ready. */
 struct arena {
 	struct arena_chunk *chunks;
-	size_t left; /* bytes not yet given in the first chunk */
+	struct arena_place small;
+	struct arena_place large;
 };
 
 /* Returns SIZE bytes, aligned for anything, that live as long as the arena. */
