@@ -102,8 +102,8 @@ static void report(struct run *run)
 	printf("]");
 	if (run->samples > 0) {
 		qsort(run->latency, run->samples, sizeof(*run->latency), compare);
-		printf(", \"p50\": %.1f, \"p99\": %.1f", percentile(run, 500),
-		       percentile(run, 990));
+		printf(", \"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f", percentile(run, 500),
+		       percentile(run, 990), percentile(run, 1000));
 	}
 	printf("}\n");
 }
@@ -116,7 +116,8 @@ static const struct workload {
 } workloads[] = {
 	{ "fill", bench_fill },   { "idle", bench_idle }, { "write", bench_write },
 	{ "read", bench_read },   { "live", bench_live }, { "catchup", bench_catch_up },
-	{ "group", bench_group }, { NULL, NULL },
+	{ "group", bench_group }, { "good", bench_good }, { "bad", bench_bad },
+	{ NULL, NULL },
 };
 
 #define AT(member) offsetof(struct run, member)
@@ -136,6 +137,7 @@ static const struct option {
 	{ "all", AT(all), 0, 1 },
 	{ "subs", AT(subs), 0, 100000 },
 	{ "ahead", AT(ahead), FILL_BATCH, 1000000 },
+	{ "most", AT(most), 1, 60000 },
 	{ "ack", AT(ack), ACK_ONE, ACK_UP_TO },
 	{ "turn", AT(turn), 0, 1 },
 	{ "tls", AT(tls), 0, 1 },
@@ -147,7 +149,7 @@ static const struct text_option {
 	size_t at;
 } text_options[] = {
 	{ "socket", AT(socket) }, { "host", AT(host) }, { "port", AT(port) },
-	{ "stream", AT(stream) }, { NULL, 0 },
+	{ "stream", AT(stream) }, { "kind", AT(kind) }, { NULL, 0 },
 };
 
 static uint32_t number(const char *text, uint32_t least, uint32_t most)
@@ -217,6 +219,8 @@ int main(int argc, char **argv)
 		.size = 100,
 		.page = 500,
 		.ahead = 400,
+		.most = 5000,
+		.kind = "mix",
 		.ack = ACK_UP_TO,
 	};
 	static char stream[40];

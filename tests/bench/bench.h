@@ -44,6 +44,8 @@ struct run {
 	uint32_t ahead;       /* events written and not yet seen by the slowest reader */
 	uint32_t ack;         /* enum ack_way */
 	uint32_t tls;         /* 1: the store speaks TLS */
+	uint32_t most;        /* milliseconds, after which the good client ends */
+	const char *kind;     /* of bad clients, or mix */
 	uint32_t turn;        /* 1: the next requests go out when all of the last are answered */
 	uint32_t pids[PIDS_MOST]; /* whose processor time is told too; 0: none */
 
@@ -167,7 +169,7 @@ void request_create_group(struct peer *p, const char *stream, uint32_t tag);
 void request_subscribe(struct peer *p, const char *stream, const char *name, uint32_t tag);
 
 /* To what is there and what comes; through the daemon alone. */
-void request_catch_up(struct peer *p, const struct run *run, uint32_t tag);
+void request_catch_up(struct peer *p, const struct run *run, const char *name, uint32_t tag);
 
 void request_connect_group(struct peer *p, const struct run *run, uint32_t tag);
 
@@ -203,5 +205,7 @@ void bench_read(struct run *run);
 void bench_catch_up(struct run *run);
 void bench_live(struct run *run);
 void bench_group(struct run *run);
+void bench_good(struct run *run);
+void bench_bad(struct run *run);
 
 #endif

@@ -8,7 +8,12 @@ The table shows medians, and the quartiles of what goes through the daemon. Proc
 microseconds: of the daemon, of the store where it is ours, of the program that uses them. Nothing here fails for being
 slow: the measures that are to be reached are told at the end.
 
-Environment: BENCH_ROUNDS (5), BENCH_ONLY (letters or names of rows, as "a,live-1"; growth, idle and start are names too),
+What bad clients do to a good one is told as the latency that it has alone and beside them, in turn in each round. They
+are rated, and run at the lowest priority: the processors are for the daemon and the store. BENCH_ONLY=bad measures a mix
+of all kinds, and each kind alone (tests/bench/bad.c says what they do).
+
+Environment: BENCH_ROUNDS (5), BENCH_ONLY (letters or names of rows, as "a,live-1"; growth, idle, start, bad, bad-mix,
+bad-flood and so on are names too),
 BENCH_JSON (a file for all results), BENCH_PLOT (a folder for pictures), BENCH_PEERS=node,
 ESBRIDGE_BENCH_SERVER (HOST:PORT of a real server in place of the memstore; its user admin has the password changeit, and
 it does not speak TLS),
@@ -32,7 +37,8 @@ sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 
 import plot  # noqa: E402  (found only now)
 from harness import ESBRIDGED, World, until  # noqa: E402
-from rows import FLAT, GROWTHS, IDLE_CLIENTS, MEASURES, ROWS  # noqa: E402
+from rows import (BAD_CLIENTS, BAD_FILL, BAD_KINDS, FLAT, GOOD, GROWTHS, IDLE_CLIENTS,  # noqa: E402
+                  MEASURES, ROWS)  # noqa: E402
 
 BENCH = os.environ.get("BENCH") or "tests/bench/bench"
 MODULES = os.path.join(os.environ.get("BUILDDIR") or os.getcwd(), "tests", "interop")
@@ -82,8 +88,8 @@ CERTIFICATE = Certificate()
 class Place:
     """A daemon and a store for one row, so that no row finds what another has left."""
 
-    def __init__(self, fills=(), tls=False):
-        settings = {section: dict(members) for section, members in SETTINGS.items()}
+    def __init__(self, fills=(), tls=False, limits=SETTINGS["limits"]):
+        settings = {"store": dict(SETTINGS["store"]), "limits": limits}
         speaks = []
         if tls:
             settings["store"].update({"tls": "require", "tls_ca": CERTIFICATE.path("cert.pem")})
@@ -118,9 +124,10 @@ class Place:
     def options(self, values):
         return ["%s=%s" % pair for pair in values.items()] + ["pid=%d" % pid for pid in self.pids]
 
-    def run(self, side, workload, arguments):
+    def run(self, side, workload, arguments, wait=True):
         """One run: a dict of what it found. The clients of the last one must be gone: their end costs too."""
-        until(lambda: self.world.status()["client_count"] == 1, "the daemon has closed all clients")
+        if wait:
+            until(lambda: self.world.status()["client_count"] == 1, "the daemon has closed all clients", RUN_LIMIT)
         done = subprocess.run(self.command(side, workload, arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               env=dict(os.environ, MODULES=MODULES), timeout=RUN_LIMIT, check=True, text=True)
         found = json.loads(done.stdout)
@@ -130,7 +137,7 @@ class Place:
                   "resident": memory_mib(self.pids[0], "VmRSS")}
         if len(found["cpu"]) > 1:
             sample["store_cpu"] = found["cpu"][1] / count / 1000
-        sample.update((name, found[name]) for name in ("p50", "p99") if name in found)
+        sample.update((name, found[name]) for name in ("p50", "p99", "max") if name in found)
         return sample
 
 
@@ -200,6 +207,30 @@ def measure_idle():
             clients.stdin.close()
     return {"bridge": summary([{"resident": resident, "before": before,
                                 "each_kib": (resident - before) * 1024 / IDLE_CLIENTS}])}
+
+
+def run_beside(place, kind):
+    """The good client beside the bad ones, and the part of a processor that these take themselves."""
+    with subprocess.Popen(place.command("bridge", "bad", {"kind": kind, "connections": BAD_CLIENTS}), stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as bad:
+        if bad.stdout.readline() != "ready\n":
+            sys.exit("bench: the bad clients did not come")
+        sample = place.run("bridge", "good", scaled(GOOD, PART), wait=False)
+        found = json.loads(bad.communicate()[0])
+    ns = found["seconds"] * 1e9
+    sample.update(bad_load=found["own_cpu"] / ns * 100, bridge_load=found["cpu"][0] / ns * 100)
+    if len(found["cpu"]) > 1:
+        sample["store_load"] = found["cpu"][1] / ns * 100
+    return sample
+
+
+def measure_bad(kind):
+    samples = {"alone": [], "beside": []}
+    with Place([BAD_FILL], limits={}) as place:
+        for _ in range(ROUNDS):
+            samples["alone"].append(place.run("bridge", "good", scaled(GOOD, PART)))
+            samples["beside"].append(run_beside(place, kind))
+    return {side: summary(list_of) for side, list_of in samples.items()}
 
 
 def start_once(folder):
@@ -287,6 +318,14 @@ def show(text, found):
         number(found, "bridge", "peak", "%.1f")), flush=True)
 
 
+def show_bad(kind, found):
+    def pair(name):
+        return "%7s to %7s" % tuple(number(found, side, name, "%.0f") for side in ("alone", "beside"))
+    print("%-38s p50 %s us   p99 %s us   most %s us   %% of a processor: daemon %s, store %s, they %s" % (
+        "1 good client beside %d bad: %s" % (BAD_CLIENTS, kind), pair("p50"), pair("p99"), pair("max"),
+        *(number(found, "beside", name) for name in ("bridge_load", "store_load", "bad_load"))), flush=True)
+
+
 def show_growth(growth, found):
     costs = {point: entry["bridge_cpu"]["median"] for point, entry in found.items()}
     middle = statistics.median(costs.values())
@@ -340,7 +379,7 @@ def install_node():
 
 def check_only():
     known = {"growth", "idle", "start"} | {name for row in ROWS for name in (row.name, row.letter)} | {
-        growth.name for growth in GROWTHS} | {"h", "i"}
+        growth.name for growth in GROWTHS} | {"h", "i", "bad"} | {"bad-" + kind for kind in BAD_KINDS}
     for name in ONLY:
         if name not in known:
             sys.exit("bench: BENCH_ONLY: no row %r; there are: %s" % (name, ", ".join(sorted(known))))
@@ -371,6 +410,11 @@ def main():
         print("%-38s %s ms to READY, %s MiB resident" % (
             "start", number(results["start"], "bridge", "ready", "%.1f"),
             number(results["start"], "bridge", "resident", "%.1f")), flush=True)
+    for kind in BAD_KINDS:
+        name = "bad-" + kind
+        if "bad" in ONLY or name in ONLY:
+            results[name] = measure_bad(kind)
+            show_bad(kind, results[name])
     for growth in GROWTHS:
         if is_wanted("growth", growth.name):
             growths[growth.name] = measure_growth(growth)

@@ -108,7 +108,7 @@ static void catch_up_directly(struct run *run, struct peer *reader)
 
 static void catch_up_by_daemon(struct run *run, struct peer *reader)
 {
-	request_catch_up(reader, run, SETUP_TAG);
+	request_catch_up(reader, run, "s", SETUP_TAG);
 	peer_await(reader, SETUP_TAG);
 	while (run->done < run->count) {
 		struct arrived a;

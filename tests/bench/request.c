@@ -258,13 +258,13 @@ void request_subscribe(struct peer *p, const char *stream, const char *name, uin
 	add_package(p, CMD_SUBSCRIBE_TO_STREAM, tag, &b);
 }
 
-void request_catch_up(struct peer *p, const struct run *run, uint32_t tag)
+void request_catch_up(struct peer *p, const struct run *run, const char *name, uint32_t tag)
 {
 	add_line(p,
 		 "{\"op\":\"subscribe\",\"id\":\"%010" PRIu32
-		 "\",\"sub\":\"s\",\"stream\":\"%s\",\"from\":\"start\",\"read_batch\":%" PRIu32
+		 "\",\"sub\":\"%s\",\"stream\":\"%s\",\"from\":\"start\",\"read_batch\":%" PRIu32
 		 "}\n",
-		 tag, run->all ? "$all" : run->stream, run->page);
+		 tag, name, run->all ? "$all" : run->stream, run->page);
 }
 
 void request_connect_group(struct peer *p, const struct run *run, uint32_t tag)

@@ -72,6 +72,13 @@ FLAT = 10  # percent from the middle
 
 IDLE_CLIENTS = 10000
 
+# A good client, with one request in flight, alone and beside bad ones of each kind; "mix" is some of each. FILL: what the
+# bad ones read, which is as much as one package of the store may have.
+BAD_KINDS = ("mix", "trickle", "flood", "sip", "churn", "long", "subscribe", "pages")
+BAD_CLIENTS = 50
+BAD_FILL = {"stream": "large", "count": 4000, "size": 12 * 1024, "ahead": 4000}
+GOOD = {"count": 40000, "most": 5000}
+
 # What is to be reached: text, whether it is a least or a most, the bound, and the figure: a row, a side or a quotient of
 # two, and a member of its results. What was not measured is not told.
 Measure = collections.namedtuple("Measure", "text least bound unit row side member")
@@ -98,6 +105,8 @@ MEASURES = [
     Measure("resident with 10,000 idle clients", False, 20, "MiB", "idle", "bridge", "resident"),
     Measure("resident at rest", False, 5, "MiB", "start", "bridge", "resident"),
     Measure("start to READY", False, 20, "ms", "start", "bridge", "ready"),
+    *(Measure("latency beside %d bad clients (%s), 99 of 100" % (BAD_CLIENTS, kind), False, 2, "times", "bad-" + kind,
+              "beside/alone", "p99") for kind in BAD_KINDS),
     *against_node(["write-1"], 1.0),
     *against_node(["write-32", "write-256", "write-64x4"], 1.5),
     *against_node(["read-500", "catchup", "catchup-all"], 1.3),
