@@ -178,8 +178,7 @@ void config_cluster(const struct config *c, struct discovery_settings *settings)
 
 static void check_cluster(struct loading *l)
 {
-	const struct config *c = l->config;
-	const char *seeds = c->store.gossip_seeds;
+	const char *seeds = l->config->store.gossip_seeds;
 	struct endpoint seed;
 	size_t count = 0;
 
@@ -321,7 +320,7 @@ void config_free(struct config *c)
 
 void config_print(const struct config *c, FILE *to)
 {
-	settings_print(config_table, c, to);
+	settings_print(config_table, c, c->store.gossip_seeds[0] == '\0' ? NULL : "server", to);
 	settings_sections_print(&c->rules, to);
 }
 

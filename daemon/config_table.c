@@ -29,7 +29,7 @@ static const char *const permissions[] = { "read",  "write", "subscribe", "manag
 					   "admin", "none",  NULL };
 
 const struct setting config_table[] = {
-	{ "store", "server", SETTING_ENDPOINT, AT(store.server), "127.0.0.1:1113", 3, 272,
+	{ "store", "server", SETTING_ENDPOINT, AT(store.server), "127.0.0.1:1113", 3, 190,
 	  server_prefixes, false,
 	  "The EventStoreDB node to connect to, as HOST:PORT; an IPv6 address stands in brackets, as "
 	  "[::1]:1113. A name is resolved anew for every attempt. With discover:// in front it is a "
@@ -37,8 +37,8 @@ const struct setting config_table[] = {
 	  "of HTTP." },
 	{ "store", "gossip_seeds", SETTING_ENDPOINTS, AT(store.gossip_seeds), "", 0, 0, NULL, false,
 	  "Nodes of a cluster that are asked for gossip, by HTTP, with TLS by HTTPS, in place of "
-	  "`server`: each as HOST:PORT with the port of HTTP, 2113 at most servers; at most 16. A "
-	  "node that has just failed is left out of the next search." },
+	  "`server`: each as HOST:PORT with the port of HTTP, 2113 at most servers; at most 16, which "
+	  "may be given on several lines. A node that has just failed is left out of the next search." },
 	{ "store", "node_preference", SETTING_CHOICE, AT(store.node_preference), "leader", 0, 0,
 	  preferences, false,
 	  "Which node of a cluster to connect to, where there is one of that kind, else any that can "

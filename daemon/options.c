@@ -125,6 +125,8 @@ int options_config(const struct options *o, struct config *config)
 	status = set(config, "socket", "path", "--socket", o->socket);
 	if (status == EX_OK)
 		status = set(config, "store", "server", "--server", o->server);
+	if (status == EX_OK && o->server != NULL)
+		status = set(config, "store", "gossip_seeds", "--server", "");
 	if (status != EX_OK)
 		config_free(config);
 	else /* the levels follow each other, from error to debug */

@@ -13,6 +13,7 @@ enum {
 	FAULT_MOST = 512,
 	NAME_MOST = 48,
 	TEXT_COLUMNS = 80,
+	LINE_MOST = 197,         /* bytes of a line that libinih takes */
 	LINE_FIRST = 512,        /* bytes for a line at first */
 	STACK_WIPED = 32 * 1024, /* more than libinih takes */
 };
@@ -277,7 +278,7 @@ static bool add_to_list(const struct setting *row, void *values, const char *tex
 static bool set_row(const struct scope *here, const struct setting *row, const char *text,
 		    char *fault, size_t size)
 {
-	if (row->type == SETTING_LIST && here->given_at[row - here->table] != 0)
+	if (value_is_list(row) && here->given_at[row - here->table] != 0)
 		return add_to_list(row, here->values, text, fault, size);
 	if (value_parse(row, here->values, text))
 		return true;
@@ -303,7 +304,7 @@ static int take_setting(void *arg, const char *section, const char *name, const 
 	if (row == NULL) {
 		fault_unknown(here->table, section, name, fault, sizeof(fault));
 		complain(r, fault);
-	} else if (here->given_at[row - here->table] != 0 && row->type != SETTING_LIST) {
+	} else if (here->given_at[row - here->table] != 0 && !value_is_list(row)) {
 		snprintf(fault, sizeof(fault), "%s is set a second time, first in line %u", name,
 			 here->given_at[row - here->table]);
 		complain(r, fault);
@@ -451,22 +452,32 @@ bool settings_read(const struct setting *table, void *values, struct settings_se
 
 /* Printing and reloading ------------------------------------------------------------------------ */
 
+/* The name of ROW and the LEN bytes at VALUE, without blanks where they would be too many. */
+static void print_pair(const struct setting *row, const char *value, size_t len, FILE *to)
+{
+	bool fits = strlen(row->name) + strlen(" = ") + len <= LINE_MOST;
+
+	fprintf(to, "%s%s=%s%.*s", row->name, fits ? " " : "", fits && len > 0 ? " " : "", (int)len,
+		value);
+}
+
 /* A list on as many lines as it needs to be read again: about 100 bytes of each. */
 static void print_list(const struct setting *row, const char *text, FILE *to)
 {
 	enum { ENOUGH = 100 };
+	size_t column = 0, len, next;
 	const char *word;
-	size_t column = 0, len;
 
 	if (*text == '\0')
 		fprintf(to, "%s =\n", row->name);
-	while ((len = settings_word(&text, &word)) > 0) {
+	for (len = settings_word(&text, &word); len > 0; len = next) {
 		if (column == 0)
-			fprintf(to, "%s = %.*s", row->name, (int)len, word);
+			print_pair(row, word, len, to);
 		else
 			fprintf(to, ", %.*s", (int)len, word);
 		column += len + strlen(", ");
-		if (text == NULL || column + strcspn(text, ",") > ENOUGH) {
+		next = settings_word(&text, &word);
+		if (next == 0 || column + next > ENOUGH) {
 			fputc('\n', to);
 			column = 0;
 		}
@@ -478,12 +489,14 @@ static void print_row(const struct setting *row, const void *values, FILE *to)
 	char space[VALUE_TEXT];
 	const char *text = value_format(row, values, space);
 
-	if (row->type == SETTING_SECRET)
+	if (row->type == SETTING_SECRET) {
 		fprintf(to, "# %s = %s\n", row->name, *text == '\0' ? "(not set)" : "(set)");
-	else if (row->type == SETTING_LIST)
+	} else if (value_is_list(row)) {
 		print_list(row, text, to);
-	else
-		fprintf(to, "%s =%s%s\n", row->name, *text == '\0' ? "" : " ", text);
+	} else {
+		print_pair(row, text, strlen(text), to);
+		fputc('\n', to);
+	}
 }
 
 /* Begins a section where ROW is its first. */
@@ -493,10 +506,12 @@ static void print_section(const struct setting *table, const struct setting *row
 		fprintf(to, "%s[%s]\n", row == table ? "" : "\n", row->section);
 }
 
-void settings_print(const struct setting *table, const void *values, FILE *to)
+void settings_print(const struct setting *table, const void *values, const char *idle, FILE *to)
 {
 	for (const struct setting *row = table; row->name != NULL; row++) {
 		print_section(table, row, to);
+		if (idle != NULL && strcmp(row->name, idle) == 0)
+			fputs("# ", to);
 		print_row(row, values, to);
 	}
 }

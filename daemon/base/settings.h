@@ -28,7 +28,8 @@ enum setting_type {
 	SETTING_MODE,      /* int64_t, an octal file mode */
 	SETTING_ENDPOINT,  /* char *, allocated: HOST:PORT, see base/endpoint.h, behind one of
 			      `choices` or none */
-	SETTING_ENDPOINTS, /* the same, any number of them, see endpoint_next() */
+	SETTING_ENDPOINTS, /* the same, any number of them, see endpoint_next(); given again, it
+			      adds */
 	SETTING_CHOICE,    /* int64_t, the index of a word in `choices` */
 	SETTING_LIST, /* char *, allocated: words with commas between, see settings_word(); words
 			 of `choices` where there are any; given again, it adds */
@@ -121,8 +122,12 @@ bool settings_read(const struct setting *table, void *values, struct settings_se
 bool settings_set(const struct setting *table, void *values, const char *section, const char *name,
 		  const char *text, char *fault, size_t fault_size);
 
-/* Prints all settings as a file that settings_read() would accept, secrets as comments. */
-void settings_print(const struct setting *table, const void *values, FILE *to);
+/*
+ * Prints all settings as a file that settings_read() would accept and that gives the same values.
+ * Comments are secrets, and the setting named IDLE (or NULL), which counts for nothing as the
+ * others are.
+ */
+void settings_print(const struct setting *table, const void *values, const char *idle, FILE *to);
 
 /* Prints each setting with its text, what it accepts and its default, commented out. */
 void settings_print_sample(const struct setting *table, FILE *to);

@@ -87,6 +87,11 @@ bool value_is_text(const struct setting *row)
 	       row->type == SETTING_LIST || is_of_endpoints(row);
 }
 
+bool value_is_list(const struct setting *row)
+{
+	return row->type == SETTING_LIST || row->type == SETTING_ENDPOINTS;
+}
+
 static bool in_range(const struct setting *row, int64_t n)
 {
 	return (row->least == 0 && row->most == 0) || (n >= row->least && n <= row->most);
@@ -174,6 +179,22 @@ static char *copy_list(const struct setting *row, const char *text)
 	return copy;
 }
 
+/* A copy of the endpoints of TEXT, which are good, as they are printed. */
+static char *copy_endpoints(const char *text)
+{
+	/* A blank alone may become a comma and a blank. */
+	char *copy = mem_new(2 * strlen(text) + 1);
+	char *to = copy;
+	struct endpoint e;
+	char one[ENDPOINT_TEXT];
+
+	while (endpoint_next(&text, &e)) {
+		endpoint_format(&e, one);
+		to = stpcpy(stpcpy(to, to == copy ? "" : ", "), one);
+	}
+	return copy;
+}
+
 /* Reading --------------------------------------------------------------------------------------- */
 
 /* The index of TEXT in WORDS, or -1. */
@@ -207,7 +228,9 @@ static bool parse_text(const struct setting *row, void *values, const char *text
 	if (!in_range(row, (int64_t)strlen(text)) || !writable(text) ||
 	    (is_of_endpoints(row) && !good_endpoints(row, text)))
 		return false;
-	copy = row->type == SETTING_LIST ? copy_list(row, text) : copy_of(row, text);
+	copy = row->type == SETTING_LIST        ? copy_list(row, text)
+	       : row->type == SETTING_ENDPOINTS ? copy_endpoints(text)
+						: copy_of(row, text);
 	if (copy == NULL || !writable(copy)) {
 		release(row, copy);
 		return false;
@@ -317,10 +340,11 @@ void value_describe(const struct setting *row, char to[RANGE_TEXT])
 	n = (size_t)snprintf(to, RANGE_TEXT, "%s", types[row->type].what);
 	for (size_t i = 0; row->choices != NULL && row->choices[i] != NULL && n < RANGE_TEXT; i++)
 		n += (size_t)snprintf(to + n, RANGE_TEXT - n, ", or %sHOST:PORT", row->choices[i]);
-	if ((row->least == 0 && row->most == 0) || is_of_endpoints(row))
+	if (row->least == 0 && row->most == 0)
 		return;
 	if (value_is_text(row))
-		snprintf(to + n, RANGE_TEXT - n, " of %lld to %lld bytes", (long long)row->least,
+		snprintf(to + n, RANGE_TEXT - n, "%s of %lld to %lld bytes",
+			 row->type == SETTING_ENDPOINT ? "," : "", (long long)row->least,
 			 (long long)row->most);
 	else
 		snprintf(to + n, RANGE_TEXT - n, ", from %s to %s",

@@ -16,6 +16,9 @@ enum { VALUE_TEXT = 32, RANGE_TEXT = 256 };
 /* True for the types whose value is a char *. */
 bool value_is_text(const struct setting *row);
 
+/* True for the types that may be given several times and have all that was given then. */
+bool value_is_list(const struct setting *row);
+
 /*
  * Sets the value of ROW in VALUES from TEXT. Returns false, with the value as it was, where TEXT is
  * none of its type or is out of its range.

@@ -28,7 +28,7 @@ static int file_of(const void *data, size_t size, char path[64])
 	return fd;
 }
 
-/* The access rules that are printed are those that were read. */
+/* What is printed is taken, and has the access rules that were read. */
 static void read_again(const struct config *c)
 {
 	unsigned complaints = 0;
@@ -41,7 +41,7 @@ static void read_again(const struct config *c)
 
 	if (to == NULL)
 		abort();
-	settings_sections_print(&c->rules, to);
+	config_print(c, to);
 	(void)fclose(to);
 	fd = file_of(text, len, path);
 	if (!config_load(&again, path, complain, &complaints) ||
@@ -57,17 +57,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned complaints = 0;
 	struct config config;
 	char path[64];
-	FILE *nowhere;
 	int fd;
 
 	log_setup(LOG_ERROR, LOG_PREFIX_NEVER, LOG_FORMAT_TEXT);
 	fd = file_of(data, size, path);
 	if (config_load(&config, path, complain, &complaints)) {
-		nowhere = fopen("/dev/null", "w");
-		if (nowhere == NULL || complaints != 0)
+		if (complaints != 0)
 			abort();
-		config_print(&config, nowhere);
-		(void)fclose(nowhere);
 		read_again(&config);
 		config_free(&config);
 	} else if (complaints == 0) {

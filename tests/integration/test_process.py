@@ -113,6 +113,29 @@ def _():
             equal(run("--check", "-c", again)[0], 0, "status of what was printed")
 
 
+@test("--print-config: what it prints is accepted and gives the same, whatever is set")
+def _():
+    rules = "[access ops]\nusers = root, *\nallow = read, write\nstreams = orders-*, !$*, %s, x\\,%s\n[access none]\ngroups = 0\n" \
+            "allow = none\ncredentials = yes\n" % ("s" * 90, "t" * 60)
+    seeds = "gossip_seeds = " + ", ".join("node-%d.example.org:2113" % n for n in range(7))
+    for text in ("[store]\nserver = [::1]:1113\n", "[store]\nserver = discover://cluster.example.org:2113\n",
+                 "[store]\ngossip_seeds = a:1 b:2,c:3\n", "[store]\n%s\n%s\n" % (seeds, seeds), rules,
+                 "[store]\ntls = require\ntls_verify = no\ntls_server_name=%s\n" % ("n" * 180)):
+        with Config(text) as path:
+            first = run("--print-config", "-c", path)
+        equal(first[::2], (0, ""), "status and standard error for %r" % text)
+        with Config(first[1]) as again:
+            equal(run("--print-config", "-c", again), first, "what was printed of %r" % text)
+
+
+@test("--server counts whatever the file says, also where that names a cluster")
+def _():
+    with Config("[store]\ngossip_seeds = a:1, b:2\n") as path:
+        status, out, errors = run("--print-config", "-c", path, "--server", "c:3")
+        equal((status, errors), (0, ""), "status and standard error")
+        true("\nserver = c:3\ngossip_seeds =\n" in out, "server alone in %r" % out)
+
+
 @test("a password is never in the log, the messages, or the arguments")
 def _():
     with Config(GOOD.replace("server = 127.0.0.1:1", "server = x")) as path:

@@ -412,6 +412,94 @@ static char *printed(const struct config *c)
 	return text;
 }
 
+/* What is printed of the file TEXT is taken and gives the same. False where TEXT is refused. */
+static bool prints_again(const char *text)
+{
+	char complaints[4096];
+	char *first, *second;
+	struct config c;
+
+	if (!load_text(&c, text, complaints))
+		return false;
+	first = printed(&c);
+	config_free(&c);
+	ck_assert_msg(load_text(&c, first, complaints), "%s: %s", text, complaints);
+	second = printed(&c);
+	config_free(&c);
+	ck_assert_str_eq(first, second);
+	free(first);
+	free(second);
+	return true;
+}
+
+/* The LEN bytes at TEXT, or as many as a line has room for behind NAME, and a line end. */
+static bool prints_text_again(const struct setting *row, const char *text, size_t len)
+{
+	char file[512];
+	int n = snprintf(file, sizeof(file), "[%s]\n%s=", row->section, row->name);
+	size_t room = 197 - strlen(row->name) - 1;
+
+	snprintf(file + n, sizeof(file) - (size_t)n, "%.*s\n", (int)(len < room ? len : room),
+		 text);
+	return prints_again(file);
+}
+
+/* Each setting with the least and the most that it takes; what depends on others is below. */
+START_TEST(prints_every_setting_so_that_it_can_be_read)
+{
+	char number[32], longest[256];
+	unsigned taken = 0;
+
+	memset(longest, 'a', sizeof(longest));
+	for (const struct setting *row = config_table; row->name != NULL; row++) {
+		const char *const *word = row->choices;
+		int64_t ends[] = { row->least, row->most };
+
+		for (unsigned i = 0; i < 2; i++) {
+			snprintf(number, sizeof(number),
+				 row->type == SETTING_MODE ? "%llo%s" : "%lld%s",
+				 (long long)ends[i], row->type == SETTING_DURATION ? "ms" : "");
+			taken += prints_text_again(row, number, strlen(number));
+		}
+		while (row->type == SETTING_CHOICE && *word != NULL) {
+			taken += prints_text_again(row, *word, strlen(*word));
+			word++;
+		}
+		taken += prints_text_again(row, row->type == SETTING_BOOL ? "no" : "yes", 3);
+		taken += prints_text_again(row, longest, (size_t)row->most % sizeof(longest));
+	}
+	ck_assert_uint_gt(taken, 80);
+}
+END_TEST
+
+START_TEST(prints_the_cluster_so_that_it_can_be_read)
+{
+	static const char *const texts[] = {
+		"server = a:1",
+		"server = [::1]:1",
+		"server = discover://a:1",
+		"gossip_seeds = ,",
+		"gossip_seeds = a:1",
+		"gossip_seeds = , [::1]:1 b:00002,,c:3,",
+		"gossip_seeds = a:1\ngossip_seeds = b:2,c:3",
+		"gossip_seeds = one.of.them:1,two.of.them:2,three.of.them:3,four.of.them:4,five.of:5,"
+		"six.of.them:6,seven.of.them:7,eight.of.them:8,nine.of.them:9\n"
+		"gossip_seeds = ten:1,eleven:2,twelve:3,thirteen:4,fourteen:5,fifteen:6,sixteen:7",
+	};
+	char file[1024];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		snprintf(file, sizeof(file), "[store]\n%s\n", texts[i]);
+		ck_assert_msg(prints_again(file), "%s", texts[i]);
+	}
+	/* As long as a line can be. */
+	snprintf(file, sizeof(file), "[store]\nserver=%0188d:1\n", 1);
+	ck_assert(prints_again(file));
+	snprintf(file, sizeof(file), "[store]\ngossip_seeds=%0182d:1\n", 1);
+	ck_assert(prints_again(file));
+}
+END_TEST
+
 /* Also where a list needs several lines. */
 START_TEST(prints_access_rules_so_that_they_can_be_read)
 {
@@ -423,6 +511,9 @@ START_TEST(prints_access_rules_so_that_they_can_be_read)
 	for (int i = 0; i < 9; i++)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "streams=%d%0149d,x\\,%d,\\%d\n",
 			      i, i, i, i);
+	for (int i = 0; i < 2; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "checkpoints=%d%089d,x\\,%080d\n",
+			      i, i, i);
 	ck_assert_msg(load_text(&c, text, complaints), "%s", complaints);
 	first = printed(&c);
 	config_free(&c);
@@ -475,6 +566,8 @@ Suite *config_suite(void)
 	tcase_add_test(tc, prints_no_secret);
 	tcase_add_test(tc, takes_access_rules);
 	tcase_add_test(tc, refuses_wrong_access_rules);
+	tcase_add_test(tc, prints_every_setting_so_that_it_can_be_read);
+	tcase_add_test(tc, prints_the_cluster_so_that_it_can_be_read);
 	tcase_add_test(tc, prints_access_rules_so_that_they_can_be_read);
 	tcase_add_test(tc, reads_passwords_of_access_rules);
 	suite_add_tcase(s, tc);

@@ -329,7 +329,7 @@ START_TEST(prints_what_it_can_read)
 
 	accepts(&v,
 		"[first]\nname = x\nsecret = s3cret\n[second]\npause = 61s\nroom = 1025\nmode = 7\n");
-	settings_print(table, &v, to);
+	settings_print(table, &v, NULL, to);
 	fclose(to);
 	ck_assert_str_eq(text, "[first]\nname = x\n# secret = (set)\non = yes\ncount = 5\n\n"
 			       "[second]\npause = 61s\nroom = 1025\nmode = 0007\ncolor = green\n"
