@@ -26,7 +26,8 @@ struct account {
 extern struct account account;
 
 /* Begins to count, with LIMIT bytes. BECAME_SHORT is called each time the mark is passed, from
- * inside whatever takes the memory: it may do no more than make a note of it. */
+ * inside whatever takes the memory, or lowers the limit: it may do no more than make a note of it.
+ */
 void account_open(size_t limit, void (*became_short)(void *arg), void *arg);
 void account_set_limit(size_t limit);
 void account_close(void);

@@ -366,6 +366,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *c = arg;
 	size_t has = buffer_len(&c->in);
+	size_t size = c->in.size;
 	size_t most = has < READ_LEAST ? READ_LEAST : has < READ_MOST ? has : READ_MOST;
 	ssize_t n;
 
@@ -392,7 +393,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	c->local->counters.bytes_in += (uint64_t)n;
 	c->in.secret = true; /* until it is known what they are */
-	if (has < ACCOUNT_LARGE && buffer_len(&c->in) >= ACCOUNT_LARGE)
+	if ((has < ACCOUNT_LARGE && buffer_len(&c->in) >= ACCOUNT_LARGE) ||
+	    (size <= ACCOUNT_LARGE && c->in.size > ACCOUNT_LARGE))
 		c->long_since = loop_now_us(c->local->loop);
 	on_work(c);
 }

@@ -8,6 +8,7 @@
 
 static Suite *(*const suites[])(void) = {
 	access_suite,
+	account_suite,
 	base64_suite,
 	buffer_suite,
 	checkpoint_file_suite,
@@ -33,6 +34,7 @@ static Suite *(*const suites[])(void) = {
 	metrics_suite,
 	notify_suite,
 	outstanding_suite,
+	relief_suite,
 	settings_suite,
 	transcripts_suite,
 	wire_suite,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 Suite *access_suite(void);
+Suite *account_suite(void);
 Suite *base64_suite(void);
 Suite *buffer_suite(void);
 Suite *checkpoint_file_suite(void);
@@ -35,6 +36,7 @@ Suite *gossip_suite(void);
 Suite *metrics_suite(void);
 Suite *notify_suite(void);
 Suite *outstanding_suite(void);
+Suite *relief_suite(void);
 Suite *settings_suite(void);
 Suite *transcripts_suite(void);
 Suite *wire_suite(void);
