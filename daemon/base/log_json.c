@@ -1,6 +1,7 @@
 #include "base/log_json.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json_write.h"
@@ -77,6 +78,36 @@ static const char *plain_end(const char *at)
 	return end;
 }
 
+/* The length of the character at AT where it is DEL or one of U+0080 to U+009F, else 0. */
+static size_t control_len(const uint8_t *at)
+{
+	if (at[0] == 0x7f)
+		return 1;
+	return at[0] == 0xc2 && at[1] < 0xa0 ? 2 : 0;
+}
+
+/* Adds TEXT as a string. These control characters JSON leaves as they are, and a terminal not. */
+static void add_text(struct buffer *out, const char *text, size_t len)
+{
+	char escape[sizeof("\\u0000")];
+	size_t from = buffer_len(out);
+
+	json_quoted(out, text, len);
+	/* A quote stands at the end. */
+	for (size_t i = from; i + 1 < buffer_len(out); i++) {
+		uint8_t *at = buffer_at(out) + i;
+		size_t n = control_len(at);
+
+		if (n == 0 || buffer_room(out, sizeof(escape) - 1 - n) == NULL)
+			continue;
+		at = buffer_at(out) + i;
+		snprintf(escape, sizeof(escape), "\\u%04x", at[n - 1]);
+		memmove(at + sizeof(escape) - 1, at + n, buffer_len(out) - i - n);
+		memcpy(at, escape, sizeof(escape) - 1);
+		buffer_added(out, sizeof(escape) - 1 - n);
+	}
+}
+
 /* Adds the value at AT. Returns where it ends. */
 static const char *add_value(const char *at, bool number, struct buffer *out)
 {
@@ -92,7 +123,7 @@ static const char *add_value(const char *at, bool number, struct buffer *out)
 	if (number)
 		buffer_add(out, value, len);
 	else
-		json_quoted(out, value, len);
+		add_text(out, value, len);
 	return end;
 }
 
@@ -104,7 +135,7 @@ void log_json(const char *format, const char *text, struct buffer *out)
 	while (len > 0 && text[len - 1] == ' ')
 		len--;
 	json_key(out, "msg");
-	json_quoted(out, text, len);
+	add_text(out, text, len);
 	while (*key != '\0') {
 		const char *value = key + key_len(key) + 1;
 

@@ -202,12 +202,13 @@ def _():
 def _():
     for log_format in ("text", "json"):
         with World({"daemon": {"log_format": log_format, "log_level": "debug"}}) as world:
-            world.client().ok("hello", client="a\n2026-01-01T00:00:00Z error forged\r\x1b[2J\x07\x7f\u009b")
+            world.client().ok("hello", client="a\n2026-01-01T00:00:00Z error forged\r\x1b[2J\x07\x7f\u0080\u009b")
             said = until(lambda world=world: "forged" in world.bridge.said() and world.bridge.said(), "the name is in the log")
             true(not re.search("[\\0-\\x09\\x0b-\\x1f]", said), "no control character in %r" % said)
-            true(log_format == "json" or not re.search("[\\x7f-\\x9f]", said), "nor others in a text for people: %r" % said)
+            true(not re.search("[\\x7f-\\x9f]", said), "nor those above 7f: %r" % said)
+            true(log_format != "json" or any(json.loads(line).get("name", "").endswith("\x07\x7f\u0080\u009b") for line in lines_of(world)),
+                 "JSON has them escaped: %r" % said)
             equal([line for line in said.splitlines() if line.startswith("2026-01-01T00:00:00Z")], [], "forged lines")
-
 
 
 if __name__ == "__main__":

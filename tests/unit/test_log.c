@@ -203,6 +203,11 @@ START_TEST(json_values)
 		{ "m a=%s b=%s", "m a=\"\\xd0\\xb1\\\"\\\\\"... b=",
 		  "\"msg\":\"m\",\"a\":\"\xd0\xb1\\\"\\\\...\",\"b\":\"\"" },
 		{ "m a=%s", "m a=\"\\xff\"", "\"msg\":\"m\",\"a\":\"\xef\xbf\xbd\"" },
+		{ "m a=%s", "m a=\"\\x7f\\xc2\\x80x\\xc2\\x9f\\xc2\\xa0\\xc2\\x9b\"",
+		  "\"msg\":\"m\",\"a\":\"\\u007f\\u0080x\\u009f\xc2\xa0\\u009b\"" },
+		{ "m a=%s", "m a=\"\\x9b\\xe2\\xc2\\xc2\\x9b\\xc2\"",
+		  "\"msg\":\"m\",\"a\":\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\\u009b\xef\xbf\xbd\"" },
+		{ "%s", "\xc2\x9b", "\"msg\":\"\\u009b\"" },
 		{ "m a=%s b=%s", "m a=1 2  3 b=4", "\"msg\":\"m\",\"a\":\"1 2  3\",\"b\":\"4\"" },
 		{ "m a=%s", "m a=\"cut\\x", "\"msg\":\"m\",\"a\":\"cutx\"" },
 		{ "m a=%s", "m a=\"cut\\", "\"msg\":\"m\",\"a\":\"cut\\\\\"" },
@@ -324,7 +329,7 @@ Suite *log_suite(void)
 	tcase_add_test(tc, writes_one_short_line);
 	tcase_add_test(tc, quotes_texts);
 	tcase_add_test(tc, is_json_where_that_is_wanted);
-	tcase_add_loop_test(tc, json_values, 0, 13);
+	tcase_add_loop_test(tc, json_values, 0, 16);
 	tcase_add_test(tc, json_of_the_longest_line);
 	tcase_add_test(tc, a_pipe_that_nobody_reads_does_not_hold_it_up);
 	tcase_add_test(tc, a_full_disk_and_no_standard_error_at_all);
