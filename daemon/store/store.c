@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/farewell.h"
 #include "store/filters.h"
 #include "store/not_handled.h"
 #include "store/operation.h"
@@ -76,6 +77,7 @@ static void on_lost(void *arg, const char *reason)
 	store->counters.losses++;
 	filters_forget(store);
 	loop_clear_deadline(store->loop, &store->pause);
+	farewells_forget(store);
 	subscriptions_lost(store, reason);
 	tell_watchers(store, false);
 	operations_lost(store);
@@ -141,6 +143,7 @@ struct store *store_new(struct loop *loop, const struct store_settings *settings
 	link_init(&store->in_flight);
 	link_init(&store->subscriptions);
 	link_init(&store->lives);
+	link_init(&store->farewells);
 	link_init(&store->watchers);
 	link_init(&store->page_queue);
 	deadline_init(&store->pause, on_pause_over, store);
@@ -150,6 +153,7 @@ struct store *store_new(struct loop *loop, const struct store_settings *settings
 
 void store_free(struct store *store)
 {
+	farewells_forget(store);
 	connection_free(store->connection);
 	loop_clear_deadline(store->loop, &store->pause);
 	idtable_free(&store->conversations);

@@ -51,9 +51,11 @@ struct store {
 	struct link in_flight;     /* operations sent and not answered, in the same order */
 	struct link subscriptions; /* in the order they were asked for */
 	struct link lives;         /* the live subscriptions that listeners share */
-	struct link watchers;      /* in the order they came */
-	struct link page_queue;    /* catch-ups whose page has to wait, in the order they came */
-	size_t page_bytes;         /* of the pages that are asked for, about */
+	struct link farewells;     /* subscriptions that nobody has any more, see farewell.h */
+	uint32_t farewell_count;
+	struct link watchers;   /* in the order they came */
+	struct link page_queue; /* catch-ups whose page has to wait, in the order they came */
+	size_t page_bytes;      /* of the pages that are asked for, about */
 	enum filters filters;
 	struct conversation filters_question;
 	struct deadline

@@ -2,14 +2,13 @@
 
 #include "base/log.h"
 #include "store/command.h"
+#include "store/farewell.h"
 #include "store/filters.h"
 #include "store/not_handled.h"
 #include "store/wire_write.h"
 
 enum {
-	IDS_MOST = 2000,   /* ids in one package of acks, the bound that the .NET client keeps */
-	LEAVES_MOST = 10,  /* times that a store is asked to end a subscription */
-	LEAVE_PAUSE = 100, /* milliseconds between them */
+	IDS_MOST = 2000, /* ids in one package of acks, the bound that the .NET client keeps */
 };
 
 /* What is particular to a kind: its commands, and how its packages are read. */
@@ -85,6 +84,16 @@ static void leave(struct subscription *sub)
 	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
 }
 
+/* The store is told that nobody has what SUB stood for so far. SUB has the state NEXT then. */
+static void let_go(struct subscription *sub, enum subscription_state next)
+{
+	struct guid id = sub->conversation.node.id;
+
+	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
+	set_state(sub, next);
+	farewell_begin(sub->store, &id);
+}
+
 static void end(struct subscription *sub, enum subscription_end why, const struct package *package)
 {
 	set_state(sub, SUBSCRIPTION_IDLE);
@@ -105,8 +114,7 @@ static void on_silence(void *arg)
 	}
 	log_write(LOG_WARNING, "the store does not answer a subscription, asking again asked=%u",
 		  sub->asked);
-	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
-	set_state(sub, SUBSCRIPTION_WAITING);
+	let_go(sub, SUBSCRIPTION_WAITING);
 	if (store_may_send(sub->store))
 		ask(sub);
 }
@@ -117,7 +125,7 @@ static void abandon(struct subscription *sub, enum subscription_end why,
 {
 	if (sub->state == SUBSCRIPTION_CONFIRMED && sub->events->ending != NULL)
 		sub->events->ending(sub->arg);
-	send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
+	let_go(sub, SUBSCRIPTION_IDLE);
 	end(sub, why, package);
 }
 
@@ -207,8 +215,8 @@ static void on_dropped(struct subscription *sub, const struct package *package)
 /* A store that has not handled the end of a subscription goes on with it: it is asked again. */
 static void on_not_handled(struct subscription *sub, const struct package *package)
 {
-	if (sub->state == SUBSCRIPTION_LEAVING && sub->asked < LEAVES_MOST) {
-		loop_set_deadline(sub->store->loop, &sub->silence, LEAVE_PAUSE);
+	if (sub->state == SUBSCRIPTION_LEAVING && sub->asked < FAREWELL_ASKS) {
+		loop_set_deadline(sub->store->loop, &sub->silence, FAREWELL_PAUSE);
 		return;
 	}
 	if (sub->state != SUBSCRIPTION_ASKED || !not_handled_passes(package)) {
@@ -279,12 +287,10 @@ bool subscription_leave(struct subscription *sub)
 
 void subscription_cancel(struct subscription *sub)
 {
-	if (sub->state == SUBSCRIPTION_IDLE)
-		return;
-	if (sub->state == SUBSCRIPTION_ASKED || sub->state == SUBSCRIPTION_CONFIRMED ||
-	    deadline_is_set(&sub->silence))
-		send_package(sub, CMD_UNSUBSCRIBE_FROM_STREAM, NULL, 0);
-	set_state(sub, SUBSCRIPTION_IDLE);
+	if (is_open(sub->state))
+		let_go(sub, SUBSCRIPTION_IDLE);
+	else if (sub->state == SUBSCRIPTION_WAITING)
+		set_state(sub, SUBSCRIPTION_IDLE);
 }
 
 static size_t begin_ids(struct subscription *sub, uint8_t command, struct span name,

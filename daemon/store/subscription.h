@@ -91,7 +91,8 @@ void subscription_start(struct subscription *sub, struct store *store);
  */
 bool subscription_leave(struct subscription *sub);
 
-/* Ends SUB without a call; the store is told where it knows of it. Harmless where it is idle. */
+/* Ends SUB without a call; the store is told where it knows of it, again where it does not handle
+ * that. Harmless where it is idle. */
 void subscription_cancel(struct subscription *sub);
 
 /* Acknowledges what a group has delivered: COUNT ids of 16 bytes at IDS, NAME as confirmed. Dropped

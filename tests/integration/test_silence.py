@@ -146,5 +146,41 @@ def _():
         equal(control.ask("count UnsubscribeFromStream")[0], "10", "times that it was asked")
 
 
+@test("the same of a client that has gone: asked again, and no longer than that")
+def _():
+    with controlled({"store": {"username": "admin", "password": "changeit"}}) as (world, control):
+        with world.bridge.client() as maker:
+            maker.execute("CreatePersistentSubscription", {"event_stream_id": "s", "subscription_group_name": "g"})
+        for times, wanted, left in ((1, "4", ["0", "0"]), ("*", "20", ["1", "1"])):
+            control.clear()
+            client = world.client()
+            client.subscribe(stream="s")
+            client.subscribe(stream="s", group="g")
+            if times == "*":
+                control.not_handled("TooBusy", "UnsubscribeFromStream", nth="*")
+            else:
+                for nth in (1, 2):
+                    control.not_handled("TooBusy", "UnsubscribeFromStream", nth=nth)
+            client.close()
+            until(lambda wanted=wanted: control.ask("count UnsubscribeFromStream")[0] == wanted, "asked %s times" % wanted)
+            until(lambda left=left: control.ask("subscriptions") == left, "subscriptions at the store: %r" % left)
+            until(lambda: control.ask("count NotHandled")[1] == str(int(wanted) - (0 if times == "*" else 2)), "answered")
+        world.client().ok("ping")
+        equal(control.ask("count UnsubscribeFromStream")[0], "20", "times that it was asked")
+
+
+@test("the connection is lost while the store is asked again to end what a client has left behind")
+def _():
+    with controlled() as (world, control):
+        client = world.client()
+        client.subscribe(stream="s")
+        control.not_handled("TooBusy", "UnsubscribeFromStream", nth="*")
+        client.close()
+        until(lambda: control.ask("count UnsubscribeFromStream")[0] != "0", "asked")
+        control.close_all()
+        world.client().subscribe(stream="s")
+        equal(control.ask("subscriptions"), ["1", "0"], "subscriptions at the store")
+
+
 if __name__ == "__main__":
     main(shared=False)
