@@ -50,8 +50,7 @@ static inline size_t buffer_len(const struct buffer *b)
 
 static inline uint8_t *buffer_at(const struct buffer *b)
 {
-	/* Nothing may be added to no pointer, not even 0. */
-	return b->data == NULL ? NULL : b->data + b->start;
+	return b->data + b->start;
 }
 
 /* Makes room for N more bytes at the end. Returns false, with `failed` set, where it cannot. */
@@ -69,7 +68,7 @@ static inline uint8_t *buffer_room(struct buffer *b, size_t n)
 		if (!buffer_grow(b, n))
 			return NULL;
 	}
-	return b->data == NULL ? NULL : b->data + b->end;
+	return b->data + b->end;
 }
 
 /* Counts N bytes that were written at the place that buffer_room() gave. */

@@ -3,7 +3,7 @@
 void wire_start(struct wire *w, const uint8_t *bytes, size_t len)
 {
 	w->at = bytes;
-	w->end = len == 0 ? bytes : bytes + len; /* nothing may be added to no pointer */
+	w->end = bytes + len;
 	w->broken = false;
 }
 

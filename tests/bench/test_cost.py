@@ -8,6 +8,7 @@ that there are.
 """
 
 import json
+import math
 import os
 import statistics
 import sys
@@ -23,6 +24,9 @@ KEPT = os.path.join(HERE, "instructions.json")
 TOLERANCE = 0.03
 NEARLY_NONE = 0.01  # allocations for each operation: what a table that grows makes now and then
 TURNS = 100
+# A busy machine tears turns in two, and each has its price: what costs more than is kept is counted again, and the lowest
+# count holds. What has become dearer is so each time.
+TRIES = 3
 TURN_SLACK = 1.25   # a turn may be torn in two where the machine is busy
 
 COSTS = {}
@@ -48,9 +52,13 @@ def keep():
         file.write("\n")
 
 
+def kept_here():
+    return next((entry["instructions"] for entry in kept() if entry["environment"] == cost.environment()), {})
+
+
 def check_instructions(work):
     counted = COSTS[work.name].instructions
-    before = next((entry["instructions"] for entry in kept() if entry["environment"] == cost.environment()), {}).get(work.name)
+    before = kept_here().get(work.name)
     if before is None:
         print("# %s: %.0f instructions; none are kept for %r" % (work.text, counted, cost.environment()))
         return
@@ -88,11 +96,16 @@ def register():
     test("a turn of %d writes takes one read and one write of each side" % cost.TURN)(system_calls)
 
 
-def count_all():
+def count_all(before=None):
+    """Counts what each work costs: again where it is more than BEFORE, if that is known."""
     with tempfile.TemporaryDirectory(prefix="esb-") as folder:
         with cost.Counted(folder) as place:
             for work in cost.WORKS:
-                COSTS[work.name] = place.cost(work)
+                most = (before or {}).get(work.name, math.inf) * (1 + TOLERANCE)
+                found = [place.cost(work)]
+                while len(found) < TRIES and min(one.instructions for one in found) > most:
+                    found.append(place.cost(work))
+                COSTS[work.name] = min(found, key=lambda one: one.instructions)
 
 
 if __name__ == "__main__":
@@ -105,5 +118,5 @@ if __name__ == "__main__":
         keep()
     else:
         register()
-        count_all()
+        count_all(kept_here())
     main(shared=False)
