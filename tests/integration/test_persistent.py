@@ -179,6 +179,32 @@ def _(world):
     ack(client, sub, again + got[3:])
 
 
+@test("old events come no further than the group's buffer, less a batch, before the first ack, whatever in_flight is")
+def _(world):
+    client = world.client()
+    stream = group(world, client, 100, buffer_size=30, read_batch_size=10)
+    sub = client.subscribe(stream=stream, group="g", in_flight=100)
+    got = pushes(client, 20)
+    client.execute("ReadEvent", {"event_stream_id": stream, "event_number": 0})
+    true(not client.pushes, "no more than that: %r" % client.pushes)
+    ack(client, sub, got[:1])
+    got += pushes(client, 80)
+    equal(numbers(got), list(range(100)), "numbers")
+    ack(client, sub, got[1:])
+
+
+@test("new events come until in_flight are out, with a buffer that is smaller")
+def _(world):
+    client = world.client()
+    stream = group(world, client, 0, buffer_size=30, read_batch_size=10)
+    sub = client.subscribe(stream=stream, group="g", in_flight=100)
+    for i in range(10):
+        client.write(stream, *({"event_type": "t", "data": 10 * i + j} for j in range(10)))
+    got = pushes(client, 100)
+    equal(numbers(got), list(range(100)), "numbers")
+    ack(client, sub, got)
+
+
 @test("an acked list of many ids, and all that is acked stays acked")
 def _(world):
     client = world.client()

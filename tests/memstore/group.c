@@ -7,6 +7,11 @@
 #include "base/mem.h"
 #include "decide.h"
 
+enum {
+	BATCH = 20,
+	BATCH_MOST = 100
+}; /* old events read at one time: where none are set, and most */
+
 /* Messages ------------------------------------------------------------------------------------- */
 
 static int64_t message_number(const struct message *m)
@@ -66,6 +71,7 @@ static void message_again(struct group *group, struct message *m, int32_t retry_
 	free_place(group, m);
 	m->retry_count = retry_count;
 	list_append(&group->retry, &m->place);
+	group->retry_length++;
 }
 
 /* M has failed: again, or aside if that was tried often enough. */
@@ -105,7 +111,7 @@ static bool is_out(const struct group *group, const struct message *m)
 
 /* Sends what waits on LIST; with pinned messages one that has to wait does not hold up the others.
  */
-static void push_list(struct group *group, struct link *list, size_t *count)
+static void push_list(struct group *group, struct link *list, size_t *length)
 {
 	struct link *next;
 
@@ -117,8 +123,7 @@ static void push_list(struct group *group, struct link *list, size_t *count)
 		if (consumer == NULL)
 			continue;
 		list_remove(l);
-		if (count != NULL)
-			--*count;
+		--*length;
 		if (is_out(group, m))
 			free(m);
 		else
@@ -147,41 +152,73 @@ static const struct record *take_event(struct group *group)
 	return NULL;
 }
 
-static void push_stream(struct group *group)
+/* Returns false where there is no event to be read. */
+static bool read_event(struct group *group)
 {
-	size_t most = group->settings.buffer_size > 0 ? (size_t)group->settings.buffer_size : 1;
+	const struct record *record = take_event(group);
 
-	while (!list_empty(&group->ready) && group->waiting_count < most) {
-		const struct record *record = take_event(group);
-		struct message *m = record == NULL ? NULL : message_make(group, record);
-		struct consumer *consumer;
-
-		if (m == NULL)
-			return;
-		if (is_out(group, m)) {
-			free(m);
-			continue;
-		}
-		consumer = strategy_choose(group, m);
-		if (consumer != NULL) {
-			message_send(group, m, consumer);
-		} else {
-			list_append(&group->waiting, &m->place);
-			group->waiting_count++;
-		}
-	}
+	if (record == NULL)
+		return false;
+	list_append(&group->waiting, &message_make(group, record)->place);
+	group->waiting_length++;
+	return true;
 }
 
-void group_push(struct group *group)
+/* A batch of old events. */
+static void read_batch(struct group *group)
 {
-	push_list(group, &group->retry, NULL);
-	push_list(group, &group->waiting, &group->waiting_count);
-	push_stream(group);
+	int32_t left = group->settings.read_batch > 0 ? group->settings.read_batch : BATCH;
+
+	if (left > BATCH_MOST)
+		left = BATCH_MOST;
+	while (left > 0 && read_event(group))
+		left--;
+	group->live = left > 0 || group->next >= (int64_t)group->stream->count;
+}
+
+/* True where old events are to be read; a batch must leave room for one more. */
+static bool wants_batch(const struct group *group)
+{
+	int64_t taken = (int64_t)(group->retry_length + group->waiting_length);
+
+	return !group->live && group->settings.buffer_size - taken > group->settings.read_batch;
+}
+
+static void group_push(struct group *group)
+{
+	push_list(group, &group->retry, &group->retry_length);
+	push_list(group, &group->waiting, &group->waiting_length);
+}
+
+/* Servers ask for the next batch before they deliver the one that has come. */
+void group_go_on(struct group *group)
+{
+	bool more = wants_batch(group);
+
+	group_push(group);
+	while (more) {
+		read_batch(group);
+		more = wants_batch(group);
+		group_push(group);
+	}
 }
 
 static void push_put_off(void *arg)
 {
 	group_push(arg);
+}
+
+/* A new event; what the full buffer does not take is read as an old one later. */
+static void read_new(struct group *group)
+{
+	size_t most = group->settings.buffer_size > 0 ? (size_t)group->settings.buffer_size : 1;
+
+	while (group->live && group->next < (int64_t)group->stream->count) {
+		if (group->waiting_length >= most)
+			group->live = false;
+		else if (!read_event(group))
+			return;
+	}
 }
 
 void groups_deliver(const struct record *record)
@@ -191,12 +228,19 @@ void groups_deliver(const struct record *record)
 	for (struct link *l = list_first(groups); l != NULL; l = list_next(groups, l)) {
 		struct group *group = CONTAINER(l, struct group, of_stream);
 
-		if (!list_empty(&group->ready))
-			group_push(group);
+		read_new(group);
+		group_push(group);
 	}
 }
 
 /* Checkpoints ---------------------------------------------------------------------------------- */
+
+static int64_t first_on(const struct link *list, int64_t otherwise)
+{
+	const struct link *l = list_first(list);
+
+	return l == NULL ? otherwise : message_number(CONTAINER(l, struct message, place));
+}
 
 static int64_t lowest_on(const struct link *list, int64_t lowest)
 {
@@ -212,9 +256,9 @@ static int64_t lowest_on(const struct link *list, int64_t lowest)
 /* The number up to which all is processed. */
 static int64_t processed_up_to(const struct group *group)
 {
-	int64_t lowest = lowest_on(&group->sent, group->next);
+	int64_t lowest = first_on(&group->waiting, group->next);
 
-	return lowest_on(&group->waiting, lowest_on(&group->retry, lowest)) - 1;
+	return lowest_on(&group->sent, lowest_on(&group->retry, lowest)) - 1;
 }
 
 static void mark_checkpoint(struct group *group, bool tick)
@@ -463,7 +507,7 @@ struct group *group_find(const struct server *server, struct span key)
 	return node == NULL ? NULL : CONTAINER(node, struct group, node);
 }
 
-static void set_start(struct group *group)
+static void begin(struct group *group)
 {
 	if (group->checkpoint >= 0)
 		group->next = group->checkpoint + 1;
@@ -471,8 +515,10 @@ static void set_start(struct group *group)
 		group->next = (int64_t)group->stream->count;
 	else
 		group->next = group->settings.start_from > 0 ? group->settings.start_from : 0;
+	group->live = group->checkpoint < 0 && group->settings.start_from == -1;
 	group->checkpoint_at = loop_now(group->server->loop);
 	group->processed = 0;
+	group_go_on(group);
 }
 
 struct group *group_make(struct server *server, struct span key, struct span stream,
@@ -493,7 +539,7 @@ struct group *group_make(struct server *server, struct span key, struct span str
 	link_init(&group->retry);
 	link_init(&group->waiting);
 	job_init(&group->push, push_put_off, group);
-	set_start(group);
+	begin(group);
 	list_append(&group->stream->groups, &group->of_stream);
 	names_insert(&server->groups, &group->node);
 	return group;
@@ -531,7 +577,8 @@ static void empty(struct group *group)
 	drop_consumers(&group->full);
 	forget_messages(&group->retry);
 	forget_messages(&group->waiting);
-	group->waiting_count = 0;
+	group->retry_length = 0;
+	group->waiting_length = 0;
 	job_cancel(&group->push);
 }
 
@@ -539,7 +586,7 @@ void group_update(struct group *group, const struct group_settings *settings)
 {
 	empty(group);
 	group->settings = *settings;
-	set_start(group);
+	begin(group);
 }
 
 static void group_free(struct name_node *node)

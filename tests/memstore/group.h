@@ -2,9 +2,11 @@
  * Groups (persistent subscriptions): what each has delivered, to whom, and what it has to deliver
  * again.
  *
- * A group reads its stream by number: all before `next` was delivered or passed over. A message is
- * an event that is out with a consumer or waits to be delivered again; it is gone when it is
- * acknowledged.
+ * A group reads its stream by number: all before `next` was read or passed over. A message is an
+ * event that was read and waits to be delivered, is out with a consumer, or waits to be delivered
+ * again; it is gone when it is acknowledged. Old events are read in batches: when the group begins,
+ * and after an acknowledgement, for as long as the buffer has room for one. New events are read one
+ * by one, until the buffer is full: the group has old ones then.
  */
 #ifndef MEMSTORE_GROUP_H
 #define MEMSTORE_GROUP_H
@@ -25,7 +27,8 @@ struct group_settings {
 	bool resolve_links;
 	int64_t start_from;      /* -1: the end */
 	int32_t message_timeout; /* milliseconds; 0: by the version, none or at once */
-	int32_t buffer_size;     /* messages that may wait for a consumer they are pinned to */
+	int32_t buffer_size;     /* messages that may wait for a consumer */
+	int32_t read_batch;      /* old events that are read at one time */
 	int32_t max_retry_count;
 	int32_t checkpoint_after; /* milliseconds; 0: never by time */
 	int32_t checkpoint_max;
@@ -79,8 +82,8 @@ void group_acknowledge(struct group *group, const struct guid *correlation, cons
 void group_refuse(struct group *group, const struct guid *correlation, const struct guid *id,
 		  enum nak nak, struct span reason);
 
-/* Delivers what there is to whoever has room; to be called after acknowledgements. */
-void group_push(struct group *group);
+/* Reads on and delivers what there is; to be called after acknowledgements. */
+void group_go_on(struct group *group);
 
 /* Ends the consumers of C, which is going away; what they had goes to others. */
 void consumers_end(struct connection *c);

@@ -14,7 +14,8 @@ struct group {
 	struct server *server;
 	struct stream *stream;
 	struct group_settings settings;
-	int64_t next;           /* the number to be delivered next */
+	int64_t next;           /* the number to be read next */
+	bool live;              /* all was read: new events are taken as they come */
 	int64_t checkpoint;     /* all up to it is processed; -1: nothing is known */
 	uint64_t checkpoint_at; /* milliseconds of loop_now() */
 	int64_t processed;      /* messages since the checkpoint */
@@ -24,8 +25,9 @@ struct group {
 	struct idtable messages; /* that are out, by the id of the original event */
 	struct link sent;        /* the same, the oldest first, by `place` */
 	struct link retry;       /* messages to be delivered again */
-	struct link waiting;     /* messages whose consumer, to which they are pinned, is full */
-	size_t waiting_count;
+	size_t retry_length;
+	struct link waiting; /* messages not delivered yet, in the order of the stream */
+	size_t waiting_length;
 	struct job push;
 	struct consumer **pins; /* PINS of them, or NULL */
 };

@@ -78,6 +78,7 @@ static bool read_settings(const struct traits *traits, const Es__CreatePersisten
 		.start_from = m->start_from,
 		.message_timeout = m->message_timeout_milliseconds,
 		.buffer_size = m->buffer_size,
+		.read_batch = m->read_batch_size,
 		.max_retry_count = m->max_retry_count,
 		.checkpoint_after = m->checkpoint_after_time,
 		.checkpoint_max = m->checkpoint_max_count,
@@ -282,7 +283,7 @@ static void answer_each(struct group *group, const struct request *r, const stru
 			group_refuse(group, r->correlation, &id, naks[answer->action],
 				     answer->reason);
 	}
-	group_push(group);
+	group_go_on(group);
 }
 
 /* Neither is ever answered, but where it cannot be read. */
