@@ -321,29 +321,32 @@ def killed(world):
         consumer.end(signal.SIGINT)
 
 
-@test("kill -9 of the daemon, of the store's connection: it goes on, nothing is lost, nothing runs twice at a time")
-def restarts(world):
-    for which in (("-g", "g", "-j", "3"), ("-k", "restarts"), ("-g", "g", "-b", "20"), ("-k", "restarts-batch", "-b", "20")):
-        with World(SETTINGS, store_arguments=["--control", os.path.join(world.folder, "control")]) as own:
-            place = Place(own, 20)
-            script = place.script("w.py", BATCH if "-b" in which else LOG + '''
+def restarts(world, which):
+    with World(SETTINGS, store_arguments=["--control", os.path.join(world.folder, "control")]) as own:
+        place = Place(own, 20)
+        script = place.script("w.py", BATCH if "-b" in which else LOG + '''
 number = os.environ["ESBRIDGE_NUMBER"]
 os.mkdir(FOLDER + "/running-" + number)
 log(number)
 os.rmdir(FOLDER + "/running-" + number)
 ''')
-            with Running(own, "consume", place.stream, *which, "--", PYTHON, script) as consumer:
-                until(lambda: len(place.numbers()) > 5, "some are handled")
-                own.bridge.kill()
-                own.bridge.start()
-                place.write(20, 20)
-                until(lambda: set(place.numbers()) >= set(range(22)), "it goes on with %r" % (which,), 30)
-                with control.Control(own.store.arguments[-1]) as channel:
-                    channel.ask("restart keep 50")
-                place.write(20, 40)
-                until(lambda: set(place.numbers()) == set(range(60)), "all are handled with %r" % (which,), 30)
-                done = consumer.end(signal.SIGINT)
-                true("status 1" not in done.err, "no command has met itself: %s" % done.err)
+        with Running(own, "consume", place.stream, *which, "--", PYTHON, script) as consumer:
+            until(lambda: len(place.numbers()) > 5, "some are handled")
+            own.bridge.kill()
+            own.bridge.start()
+            place.write(20, 20)
+            until(lambda: set(place.numbers()) >= set(range(22)), "it goes on", 30)
+            with control.Control(own.store.arguments[-1]) as channel:
+                channel.ask("restart keep 50")
+            place.write(20, 40)
+            until(lambda: set(place.numbers()) == set(range(60)), "all are handled", 30)
+            done = consumer.end(signal.SIGINT)
+            true("status 1" not in done.err, "no command has met itself: %s" % done.err)
+
+
+for arguments in (("-g", "g", "-j", "3"), ("-k", "restarts"), ("-g", "g", "-b", "20"), ("-k", "restarts-batch", "-b", "20")):
+    test("kill -9 of the daemon, and the end of the store's connection, with %s: it goes on, nothing is lost, nothing runs twice at a time" %
+         " ".join(arguments))(lambda world, which=arguments: restarts(world, which))
 
 
 @test("mistakes on the command line: status 64, and what is accepted")

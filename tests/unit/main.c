@@ -89,9 +89,13 @@ char *unit_file(const void *bytes, size_t len)
 /* One suite alone: CK_RUN_SUITE=name. */
 int main(void)
 {
-	SRunner *runner = srunner_create(NULL);
+	SRunner *runner;
 	int failed;
 
+	/* Seconds for one test: the four that are usual are too few under sanitizers, on a machine
+	 * that does other things as well. */
+	setenv("CK_DEFAULT_TIMEOUT", "60", 0);
+	runner = srunner_create(NULL);
 	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
 		srunner_add_suite(runner, suites[i]());
 	srunner_run_all(runner, CK_ENV);

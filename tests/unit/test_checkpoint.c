@@ -379,7 +379,6 @@ Suite *checkpoint_suite(void)
 	TCase *all = tcase_create("all");
 
 	tcase_add_checked_fixture(all, begin, finish);
-	tcase_set_timeout(all, 60);
 	tcase_add_test(all, is_stored_and_resumed);
 	tcase_add_test(all, one_at_a_time_and_with_its_stream);
 	tcase_add_test(all, what_never_began_leaves_nothing);

@@ -438,7 +438,6 @@ Suite *json_to_message_random_suite(void)
 	Suite *suite = suite_create("json to message, random");
 	TCase *random = tcase_create("random");
 
-	tcase_set_timeout(random, 60);
 	tcase_add_loop_test(random, encodes_random_bodies, 0, ROWS);
 	tcase_add_loop_test(random, survives_changed_bodies, 0, ROWS);
 	suite_add_tcase(suite, random);

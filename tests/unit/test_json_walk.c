@@ -540,7 +540,6 @@ Suite *json_walk_suite(void)
 	Suite *s = suite_create("json_walk");
 	TCase *tc = tcase_create("all");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, gives_a_verdict, 0, WALKERS);
 	tcase_add_loop_test(tc, notes_every_value, 0, WALKERS);
 	tcase_add_loop_test(tc, notes_no_deeper_than_asked, 0, WALKERS);

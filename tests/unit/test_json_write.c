@@ -193,7 +193,6 @@ Suite *json_write_suite(void)
 	Suite *s = suite_create("json_write");
 	TCase *tc = tcase_create("all");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, puts_commas);
 	tcase_add_test(tc, writes_numbers);
 	tcase_add_loop_test(tc, escapes, 0, WRITERS);

@@ -490,7 +490,6 @@ Suite *message_to_json_random_suite(void)
 	Suite *suite = suite_create("message to json, random and recorded");
 	TCase *tests = tcase_create("messages");
 
-	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, maps_random_messages, 0, (int)COUNT(descriptors));
 	tcase_add_loop_test(tests, all_versions_look_alike, 0, (int)COUNT(descriptors));
 	tcase_add_loop_test(tests, survives_broken_bytes, 0, (int)COUNT(descriptors));

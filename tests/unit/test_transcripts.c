@@ -348,7 +348,6 @@ Suite *transcripts_suite(void)
 	Suite *s = suite_create("transcripts");
 	TCase *tc = tcase_create("all");
 
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, both_decoders_agree);
 	suite_add_tcase(s, tc);
 	return s;
