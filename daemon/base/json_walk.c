@@ -74,7 +74,8 @@ static const char *grow(const struct scan *s, const char *at)
 	if (size > doc->most)
 		size = doc->most;
 	wider = realloc(doc->tokens, size * sizeof(*wider));
-	if (wider == NULL)
+	doc->starved = wider == NULL;
+	if (doc->starved)
 		return fail(s, at, "out of memory");
 	doc->tokens = wider;
 	doc->size = size;
@@ -450,6 +451,7 @@ bool json_parse(struct json_doc *doc, const char *text, size_t len)
 	struct scan s;
 
 	s.doc = doc;
+	doc->starved = false;
 	if (scan_text(&s, text, len))
 		return true;
 	doc->count = 0;

@@ -59,6 +59,7 @@ struct json_doc {
 
 	size_t error_at;   /* after a failure: bytes from the start of the text, */
 	const char *error; /* and what is wrong there: a static text in plain English */
+	bool starved;      /* it is nothing in the text, but no memory was left for its tokens */
 };
 
 void json_doc_init(struct json_doc *doc, unsigned depth, unsigned detail, uint32_t most);

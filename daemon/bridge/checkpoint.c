@@ -444,7 +444,7 @@ struct checkpoint *checkpoint_hold(struct checkpoints *k, const struct checkpoin
 		return NULL;
 	}
 	if (c->stream == NULL && !adopt(c, claim)) {
-		refuse(refusal, ERROR_LIMIT_EXCEEDED, "there is no memory for the filter");
+		refuse(refusal, ERROR_OVERLOADED, "there is no memory for the filter");
 		forget(c);
 		return NULL;
 	}

@@ -100,6 +100,8 @@ static enum outcome outcome_of(const struct execute *e, bool doubt)
 	return doubt || e->operation.doubtful ? OUTCOME_UNKNOWN : OUTCOME_NONE;
 }
 
+static const char no_memory[] = "esbridge has no memory for a request of this size now";
+
 /* Answers of the store -------------------------------------------------------------------------- */
 
 static uint32_t field_number(const ProtobufCMessageDescriptor *d, const char *name)
@@ -334,6 +336,19 @@ static void tell_begun(const struct execute *e, struct span answer)
 				 number_in(answer, transaction, 0));
 }
 
+/* The answer of LEN bytes, which began at BEFORE, is taken back. */
+static const char *refuse_answer(struct execute *e, size_t before, size_t len)
+{
+	struct buffer *out = request_out(&e->request);
+
+	buffer_cut(out, buffer_len(out) - before);
+	out->failed = false;
+	answer_error(out, &e->request.id, ERROR_OVERLOADED, outcome_of(e, true),
+		     "esbridge has no memory for an answer of %zu bytes now", len);
+	answer_end(out);
+	return error_name(ERROR_OVERLOADED);
+}
+
 /* Writes the answer as a success, and takes it back where it turns out to be none. Returns "ok" or
  * the name of the error. */
 static const char *answer_message(struct execute *e, const struct package *package)
@@ -347,6 +362,8 @@ static const char *answer_message(struct execute *e, const struct package *packa
 	const char *code;
 	bool well;
 
+	if (out->failed)
+		return "client_gone"; /* it is about to be closed */
 	e->render.screen = e->request.session->screen;
 	answer_ok(out, &e->request.id);
 	json_key(out, "message");
@@ -361,8 +378,11 @@ static const char *answer_message(struct execute *e, const struct package *packa
 			session_pay(e->request.session, events_in(response, answer));
 		add_event_ids(e, out);
 		answer_end(out);
-		return "ok";
+		if (!out->failed)
+			return "ok";
 	}
+	if (out->failed)
+		return refuse_answer(e, before, answer.len);
 	buffer_cut(out, buffer_len(out) - before);
 	if (well) {
 		answer_refusal(e, response, answer, error_of_name(code));
@@ -391,7 +411,7 @@ static void fail_overloaded(struct execute *e)
 {
 	fail(e, ERROR_OVERLOADED, false,
 	     account_refuses(buffer_len(&e->operation.frame))
-		     ? "esbridge has no memory for a request of this size now"
+		     ? no_memory
 		     : "too many requests wait for the store");
 }
 
@@ -455,6 +475,10 @@ static void fail_too_large(struct execute *e)
 	size_t limit = e->request.bridge->store->settings.connection.frame_limit;
 	char message[STORE_TEXT];
 
+	if (connection_is_starved(e->request.bridge->store->connection)) {
+		fail(e, ERROR_OVERLOADED, true, "esbridge has no memory for the answer now");
+		return;
+	}
 	snprintf(message, sizeof(message),
 		 "the answer is longer than the %zu bytes that esbridge takes from the store%s",
 		 limit, counted ? "; a lower max_count makes it shorter" : " (store.frame_limit)");
@@ -557,6 +581,31 @@ static bool is_allowed(const struct execute *e, struct session *s, const struct 
 				  number_in(payload, transaction_field, 0));
 }
 
+/* Makes the package of E. False, and refused, where that cannot be. */
+static bool make_package(struct execute *e, struct session *s, const struct request_id *id,
+			 const struct execute_arguments *a, const struct guid *correlation,
+			 enum outcome outcome)
+{
+	struct encoded encoded = { .event_ids = &e->event_ids };
+	struct buffer *frame = &e->operation.frame;
+	char fault[FAULT_TEXT];
+	size_t began = frame_begin(frame, a->message->command, correlation, a->who);
+	bool well = json_to_message(a->message, a->doc, a->body, s->bridge->settings.require_master,
+				    frame, &encoded, fault);
+
+	if (encoded.starved)
+		session_refuse(s, id, ERROR_OVERLOADED, outcome, "%s", no_memory);
+	else if (!well)
+		session_refuse(s, id, ERROR_BAD_REQUEST, outcome, "%s", fault);
+	else if (!frame_end(frame, began))
+		session_refuse(s, id, ERROR_LIMIT_EXCEEDED, outcome,
+			       "the message is larger than the %d bytes that the store takes",
+			       FRAME_MOST);
+	else
+		return true;
+	return false;
+}
+
 void bridge_execute(struct session *s, const struct request_id *id,
 		    const struct execute_arguments *a)
 {
@@ -565,9 +614,6 @@ void bridge_execute(struct session *s, const struct request_id *id,
 	enum outcome outcome = m->kind == MESSAGE_READ ? OUTCOME_NOT_SAID : OUTCOME_NONE;
 	struct guid correlation;
 	struct execute *e;
-	struct encoded encoded;
-	char fault[FAULT_TEXT];
-	size_t began;
 
 	if (bridge->settings.read_only && m->kind != MESSAGE_READ) {
 		session_refuse(s, id, ERROR_READ_ONLY, outcome,
@@ -582,22 +628,8 @@ void bridge_execute(struct session *s, const struct request_id *id,
 	e->operation.other_answer = m->other_reply_command;
 	e->operation.repeatable = m->repeatable;
 	e->operation.filtered = field_number(m->request, "filter") != 0;
-	encoded.event_ids = &e->event_ids;
-	began = frame_begin(&e->operation.frame, m->command, &correlation, a->who);
-	if (!json_to_message(m, a->doc, a->body, bridge->settings.require_master,
-			     &e->operation.frame, &encoded, fault)) {
-		session_refuse(s, id, ERROR_BAD_REQUEST, outcome, "%s", fault);
-		execute_free(e);
-		return;
-	}
-	if (!frame_end(&e->operation.frame, began)) {
-		session_refuse(s, id, ERROR_LIMIT_EXCEEDED, outcome,
-			       "the message is larger than the %d bytes that the store takes",
-			       FRAME_MOST);
-		execute_free(e);
-		return;
-	}
-	if (s->bounds != NULL && !is_allowed(e, s, id)) {
+	if (!make_package(e, s, id, a, &correlation, outcome) ||
+	    (s->bounds != NULL && !is_allowed(e, s, id))) {
 		execute_free(e);
 		return;
 	}

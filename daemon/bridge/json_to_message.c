@@ -48,6 +48,7 @@ struct encoder {
 	struct buffer *out;
 	struct buffer *ids;            /* where the ids of events go, or NULL */
 	struct buffer scratch;         /* the last text that had to be unescaped to be looked at */
+	bool starved;                  /* there was no memory for that */
 	const struct message *message; /* NULL for a part alone */
 	bool require_master;
 	char *fault;
@@ -274,8 +275,10 @@ static bool get_text(struct encoder *e, uint32_t i, const char **text, size_t *l
 	if ((t->flags & JSON_ESCAPED) == 0)
 		return true;
 	buffer_cut(&e->scratch, buffer_len(&e->scratch));
-	if (!json_string_get(e->doc, i, &e->scratch) || e->scratch.failed)
+	if (!json_string_get(e->doc, i, &e->scratch) || e->scratch.failed) {
+		e->starved |= e->scratch.failed;
 		return false;
+	}
 	*len = buffer_len(&e->scratch);
 	if (*len > 0)
 		*text = (const char *)buffer_at(&e->scratch);
@@ -760,9 +763,13 @@ bool json_to_message(const struct message *message, const struct json_doc *doc, 
 		.require_master = require_master,
 		.fault = fault,
 	};
+	bool good;
 
 	fault[0] = '\0';
-	return encode(&e, message->request, "body", body);
+	good = encode(&e, message->request, "body", body);
+	if (encoded != NULL)
+		encoded->starved = e.starved || out->failed || (e.ids != NULL && e.ids->failed);
+	return good;
 }
 
 bool json_to_part(const ProtobufCMessageDescriptor *descriptor, const struct json_doc *doc,

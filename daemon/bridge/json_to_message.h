@@ -20,6 +20,7 @@ enum { FAULT_TEXT = 512 };
 struct encoded {
 	struct buffer *event_ids; /* given by the caller, may be NULL: the 16 bytes of each event's
 				     id, in order, are added */
+	bool starved; /* set by the call: something is missing for want of memory alone */
 };
 
 /*

@@ -317,6 +317,7 @@ static struct reader *reader_new(struct session *s, const struct subscribe_argum
 	r->own_credentials = a->own;
 	r->charged = bytes_of(a);
 	account_charge(r->charged);
+	buffer_add(&r->filter, a->filter.at, a->filter.len);
 	begin_push(r, "event", &r->push);
 	outstanding_init(&r->outstanding);
 	outstanding_init(&r->held);
@@ -346,6 +347,12 @@ void reader_subscribe(struct session *s, const struct request_id *id,
 		return;
 	}
 	r = reader_new(s, a);
+	if (r->filter.failed) {
+		session_refuse(s, id, ERROR_OVERLOADED, OUTCOME_NOT_SAID,
+			       "esbridge has no memory for a subscription now");
+		reader_free(r);
+		return;
+	}
 	if (a->checkpoint != NULL && !reader_checkpoint_hold(r, a, &refusal)) {
 		session_refuse(s, id, refusal.code, OUTCOME_NOT_SAID, "%s", refusal.text);
 		reader_free(r);

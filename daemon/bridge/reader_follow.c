@@ -192,8 +192,8 @@ static const struct refusal refusals[] = {
 			     "the store sent a package that has no place in a subscription",
 			     false },
 	[CATCHUP_TOO_LARGE] = { ERROR_LIMIT_EXCEEDED, NULL, TEXT_EVENT_TOO_LARGE, false },
-	[CATCHUP_NO_MEMORY] = { ERROR_LIMIT_EXCEEDED, NULL,
-				"there is no memory for a page of events", false },
+	[CATCHUP_NO_MEMORY] = { ERROR_OVERLOADED, NULL,
+				"there is no memory for an event, or a page of them", false },
 	[CATCHUP_STREAM_DELETED] = { ERROR_STREAM_DELETED, NULL, "the stream is deleted", false },
 	[CATCHUP_FAILED] = { ERROR_SERVER_ERROR, NULL, "the store could not read the events",
 			     false },
@@ -249,7 +249,6 @@ void follow_begin(struct reader *r, const struct subscribe_arguments *a)
 {
 	struct catchup *c = &r->catchup;
 
-	buffer_add(&r->filter, a->filter.at, a->filter.len);
 	c->events = &catchup_events;
 	c->key.stream = r->stream;
 	c->key.resolve_link_tos = a->resolve_link_tos;

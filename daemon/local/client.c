@@ -362,6 +362,33 @@ static void end_of_input(struct client *c)
 	work_later(c);
 }
 
+/* There is no memory for the line in front, whole or not: it is refused. */
+static void shed_line(struct client *c)
+{
+	static const struct request_id none;
+	const char *at = (const char *)buffer_at(&c->in);
+	size_t len = buffer_len(&c->in);
+	const char *lf = memchr(at + c->searched, '\n', len - c->searched);
+
+	if (lf != NULL) {
+		len = (size_t)(lf - at);
+		request_take(c, at, len, HEED_NOTHING);
+		len++;
+	} else {
+		c->skipping = true;
+		c->errors++;
+		session_refuse(&c->session, &none, ERROR_OVERLOADED, OUTCOME_NOT_SAID,
+			       "esbridge has no memory for a line of %zu bytes and more now; it is "
+			       "thrown away",
+			       len);
+	}
+	buffer_consume(&c->in, len);
+	c->searched = 0;
+	c->blocked = false;
+	buffer_shrink(&c->in, 0);
+	work_later(c);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *c = arg;
@@ -381,6 +408,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	n = buffer_read_fd(&c->in, fd, most);
 	if (n < 0 && errno == EAGAIN)
 		return;
+	if (n < 0 && errno == ENOMEM && has > 0) {
+		c->in.failed = false;
+		shed_line(c);
+		return;
+	}
 	if (n < 0 && errno == ENOMEM) {
 		client_close(c, CLIENT_OUT_OF_MEMORY);
 		return;
@@ -493,33 +525,6 @@ static bool fit(struct buffer *b)
 	buffer_free(b);
 	*b = less;
 	return true;
-}
-
-/* Refuses the line in front, whole or not. */
-static void shed_line(struct client *c)
-{
-	static const struct request_id none;
-	const char *at = (const char *)buffer_at(&c->in);
-	size_t len = buffer_len(&c->in);
-	const char *lf = memchr(at + c->searched, '\n', len - c->searched);
-
-	if (lf != NULL) {
-		len = (size_t)(lf - at);
-		request_take(c, at, len, HEED_NOTHING);
-		len++;
-	} else {
-		c->skipping = true;
-		c->errors++;
-		session_refuse(&c->session, &none, ERROR_OVERLOADED, OUTCOME_NOT_SAID,
-			       "esbridge has no memory for a line of %zu bytes and more now; it is "
-			       "thrown away",
-			       len);
-	}
-	buffer_consume(&c->in, len);
-	c->searched = 0;
-	c->blocked = false;
-	buffer_shrink(&c->in, 0);
-	work_later(c);
 }
 
 void client_relieve(struct client *c, uint64_t now)

@@ -16,6 +16,8 @@
 
 enum { WORD_MOST = 48 };
 
+static const char no_memory[] = "esbridge has no memory for a request as long as this now";
+
 const struct member_row member_rows[MEMBER_COUNT] = {
 	[M_OP] = { "op", T_TEXT, "a string" },
 	[M_ID] = { "id", T_ID, "a string of at most 128 bytes or an integer" },
@@ -28,11 +30,11 @@ const struct member_row member_rows[MEMBER_COUNT] = {
 	[M_BODY] = { "body", T_OBJECT, "an object" },
 	[M_CORRELATION_ID] = { "correlation_id", T_TEXT, "a UUID, and not of zeros alone" },
 	[M_PAYLOAD] = { "payload", T_TEXT, "\"json\", \"base64\" or \"none\"" },
-	[M_STREAM] = { "stream", T_TEXT, "a string without NUL" },
+	[M_STREAM] = { "stream", T_TEXT, "a string of at most 65535 bytes without NUL" },
 	[M_MODE] = { "mode", T_TEXT, "\"live\", \"catchup\" or \"persistent\"" },
 	[M_SUB] = { "sub", T_TEXT, "a string of 1 to 128 bytes without NUL" },
 	[M_RESOLVE_LINK_TOS] = { "resolve_link_tos", T_BOOL, "true or false" },
-	[M_GROUP] = { "group", T_TEXT, "a string of at least one byte, without NUL" },
+	[M_GROUP] = { "group", T_TEXT, "a string of 1 to 65535 bytes without NUL" },
 	[M_IN_FLIGHT] = { "in_flight", T_INTEGER, "an integer from 1 to 10000" },
 	[M_WINDOW] = { "window", T_INTEGER, "an integer from 0 to 100000" },
 	[M_FROM] = { "from", T_ANY,
@@ -462,8 +464,7 @@ static void take_object(struct line *l)
 	else if (!client_has(l->client, op->permissions))
 		refuse_op(l, op);
 	else if (l->heed == HEED_NOTHING)
-		refuse_unheard(l, op, ERROR_OVERLOADED,
-			       "esbridge has no memory for a request as long as this now");
+		refuse_unheard(l, op, ERROR_OVERLOADED, no_memory);
 	else
 		op->take(l);
 }
@@ -476,7 +477,9 @@ bool request_take(struct client *c, const char *text_of_line, size_t len, enum h
 
 	if (heed == HEED_SILENT && (!well || !is_silent(doc)))
 		return false;
-	if (!well)
+	if (!well && doc->starved)
+		line_refuse(&l, ERROR_OVERLOADED, "%s", no_memory);
+	else if (!well)
 		refuse_bad_json(&l, doc->error_at, doc->error);
 	else if (doc->tokens[0].kind != JSON_OBJECT)
 		refuse_bad_json(&l, doc->tokens[0].at,

@@ -61,7 +61,9 @@ extern const struct member_row member_rows[MEMBER_COUNT];
 
 #define BIT(m) (1u << (m))
 
-enum { NAME_MOST = 128 };
+/* STREAM_MOST: of what a subscription is for, its stream, group and filter. Whoever asks for it
+ * keeps it, so no size here may be the client's. */
+enum { NAME_MOST = 128, STREAM_MOST = 65535 };
 
 struct line {
 	struct client *client;
@@ -104,11 +106,11 @@ int line_word(const struct line *l, enum member m, const char *const *words);
 bool line_text(struct line *l, enum member m, char *to, size_t least, size_t most);
 
 /*
- * Text member M of at least LEAST bytes, NUL-terminated, kept in l->text for the rest of the line:
+ * Text member M of LEAST to MOST bytes, NUL-terminated, kept in l->text for the rest of the line:
  * the caller has made room enough there, so that it does not move. False, and refused, where it
  * does not suit.
  */
-bool line_kept_text(struct line *l, enum member m, size_t least, const char **kept);
+bool line_kept_text(struct line *l, enum member m, size_t least, size_t most, const char **kept);
 
 /* Integer member M where it is given, else STANDARD. False, and refused, where it is not within
  * LEAST and MOST. */

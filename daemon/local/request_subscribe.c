@@ -94,6 +94,11 @@ static bool filter(struct line *l, struct subscribe_arguments *a)
 		line_refuse(l, ERROR_BAD_REQUEST, "%s", fault);
 		return false;
 	}
+	if (buffer_len(&l->text) - before > STREAM_MOST) {
+		line_refuse(l, ERROR_BAD_REQUEST, "filter may have at most %d bytes in all",
+			    STREAM_MOST);
+		return false;
+	}
 	a->filter = (struct span){ buffer_at(&l->text) + before, buffer_len(&l->text) - before };
 	return true;
 }
@@ -135,19 +140,17 @@ static bool numbers(struct line *l, struct subscribe_arguments *a)
 
 static bool checkpoint(struct line *l, struct subscribe_arguments *a)
 {
-	if (!line_given(l, M_CHECKPOINT))
-		return true;
-	if (!line_kept_text(l, M_CHECKPOINT, 1, &a->checkpoint))
-		return false;
-	return strlen(a->checkpoint) <= CHECKPOINT_NAME_MOST || line_refuse_member(l, M_CHECKPOINT);
+	return !line_given(l, M_CHECKPOINT) ||
+	       line_kept_text(l, M_CHECKPOINT, 1, CHECKPOINT_NAME_MOST, &a->checkpoint);
 }
 
 /* Everything but the credentials. NAME is where the name of the subscription goes. */
 static bool subscribe_arguments(struct line *l, struct subscribe_arguments *a,
 				char name[NAME_MOST + 1])
 {
-	if (!subscribe_mode(l, &a->mode) || !line_kept_text(l, M_STREAM, 0, &a->stream) ||
-	    (line_given(l, M_GROUP) && !line_kept_text(l, M_GROUP, 1, &a->group)) ||
+	if (!subscribe_mode(l, &a->mode) ||
+	    !line_kept_text(l, M_STREAM, 0, STREAM_MOST, &a->stream) ||
+	    (line_given(l, M_GROUP) && !line_kept_text(l, M_GROUP, 1, STREAM_MOST, &a->group)) ||
 	    (line_given(l, M_SUB) && !line_text(l, M_SUB, name, 1, NAME_MOST)) ||
 	    !checkpoint(l, a) || !numbers(l, a) || !line_payload_mode(l, &a->payload) ||
 	    !line_timeout(l, &a->timeout_ms))
@@ -174,7 +177,8 @@ void take_subscribe(struct line *l)
 	/* No text, nor what is made of it, is longer than its token: with this room the buffer does
 	 * not move under what it holds. */
 	if (buffer_room(&l->text, (size_t)l->doc->tokens[0].len * 2 + 64) == NULL) {
-		line_refuse(l, ERROR_LIMIT_EXCEEDED, "the request is too long");
+		line_refuse(l, ERROR_OVERLOADED,
+			    "esbridge has no memory for a request of this size now");
 		return;
 	}
 	if (!subscribe_arguments(l, &a, name) ||

@@ -71,7 +71,7 @@ bool line_text(struct line *l, enum member m, char *to, size_t least, size_t mos
 	return suits || line_refuse_member(l, m);
 }
 
-bool line_kept_text(struct line *l, enum member m, size_t least, const char **kept)
+bool line_kept_text(struct line *l, enum member m, size_t least, size_t most, const char **kept)
 {
 	size_t before = buffer_len(&l->text);
 	size_t len;
@@ -80,7 +80,7 @@ bool line_kept_text(struct line *l, enum member m, size_t least, const char **ke
 		return line_refuse_member(l, m);
 	len = buffer_len(&l->text) - before;
 	buffer_add_byte(&l->text, '\0');
-	if (l->text.failed || len < least)
+	if (l->text.failed || len < least || len > most)
 		return line_refuse_member(l, m);
 	*kept = (const char *)buffer_at(&l->text) + before;
 	return strlen(*kept) == len || line_refuse_member(l, m);

@@ -667,16 +667,21 @@ int64_t catchup_newest(const struct catchup *c)
 	return newest < c->next.commit - 1 && c->seen ? c->next.commit - 1 : newest;
 }
 
+static enum catchup_end end_of_too_large(const struct catchup *c)
+{
+	return connection_is_starved(c->store->connection) ? CATCHUP_NO_MEMORY : CATCHUP_TOO_LARGE;
+}
+
 /* The page was too large for a frame: half as many events are asked for. */
 static void read_less(struct catchup *c)
 {
 	if (c->redelivering || c->asked == 1) {
-		end(c, CATCHUP_TOO_LARGE, NULL);
+		end(c, end_of_too_large(c), NULL);
 		return;
 	}
 	c->batch_now = c->asked / 2;
 	log_write(LOG_INFO,
-		  "a page of events was larger than the frame limit, reading less events=%d",
+		  "a page of events was larger than what is taken in, reading less events=%d",
 		  (int)c->batch_now);
 	read_page(c);
 }
@@ -847,7 +852,6 @@ static void on_live_ended(struct live_listener *l, enum subscription_end why,
 		[SUBSCRIPTION_NOT_AUTHENTICATED] = CATCHUP_REFUSED_LOGIN,
 		[SUBSCRIPTION_NOT_HANDLED] = CATCHUP_REFUSED_NODE,
 		[SUBSCRIPTION_UNEXPECTED] = CATCHUP_BROKEN,
-		[SUBSCRIPTION_TOO_LARGE] = CATCHUP_TOO_LARGE,
 	};
 	struct catchup *c = CONTAINER(l, struct catchup, listener);
 
@@ -855,7 +859,7 @@ static void on_live_ended(struct live_listener *l, enum subscription_end why,
 		c->leaving = false;
 		c->events->left(c);
 	} else {
-		end(c, ends[why], package);
+		end(c, why == SUBSCRIPTION_TOO_LARGE ? end_of_too_large(c) : ends[why], package);
 	}
 }
 

@@ -37,7 +37,7 @@ enum catchup_end {
 	CATCHUP_REFUSED_NODE,
 	CATCHUP_BROKEN,         /* the store sent what cannot be */
 	CATCHUP_TOO_LARGE,      /* one event alone is longer than the frame limit */
-	CATCHUP_NO_MEMORY,      /* for a page */
+	CATCHUP_NO_MEMORY,      /* for a page, or an event */
 	CATCHUP_STREAM_DELETED, /* hard */
 	CATCHUP_FAILED,         /* the store could not read; PACKAGE is its answer */
 };

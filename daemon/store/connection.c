@@ -57,7 +57,8 @@ struct connection {
 	struct event *readable;
 	struct event *writable;
 	struct buffer in;
-	size_t skip; /* bytes of a frame too large that are still to be thrown away */
+	size_t skip;  /* bytes of a frame too large that are still to be thrown away */
+	bool starved; /* it is passed over for want of memory */
 	struct buffer out;
 	struct job flush;
 	struct guid handshake; /* correlation id of the step that is awaited */
@@ -334,7 +335,7 @@ static void skip(struct connection *c)
 	c->skip -= n;
 }
 
-/* The frame in front is longer than the limit. False where more bytes have to come first, or where
+/* The frame in front is not taken in. False where more bytes have to come first, or where
  * it has ended the connection. */
 static bool pass_over(struct connection *c)
 {
@@ -415,6 +416,15 @@ static void lose_at_end(struct connection *c)
 			: "closed_by_store");
 }
 
+/* There is no memory for the frame in front. */
+static void starve(struct connection *c)
+{
+	c->in.failed = false;
+	c->starved = true;
+	pass_over(c);
+	c->starved = false;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct connection *c = arg;
@@ -452,7 +462,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		look_after_tls(c);
 	/* The whole of a large frame gets its room at once, not by doubling. */
 	if (lacks > READ_MOST && buffer_room(&c->in, lacks) == NULL)
-		lose(c, "out_of_memory");
+		starve(c);
 	else
 		buffer_shrink(&c->in, KEEP_IN + READ_MOST);
 }
@@ -824,6 +834,11 @@ bool connection_is_secure(const struct connection *c)
 bool connection_is_ready(const struct connection *c)
 {
 	return c->state == CONNECTION_READY;
+}
+
+bool connection_is_starved(const struct connection *c)
+{
+	return c->starved;
 }
 
 void connection_look(struct connection *c, struct connection_view *view)

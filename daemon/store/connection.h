@@ -111,6 +111,9 @@ void connection_stop(struct connection *c);
 
 bool connection_is_ready(const struct connection *c);
 
+/* True from inside `too_large` where the package is not too long, but no memory is left for it. */
+bool connection_is_starved(const struct connection *c);
+
 /*
  * The bytes on their way to the store, to be appended to with frame_add() while the connection is
  * ready. Call connection_flush() afterwards: everything of this turn goes out in one write at its

@@ -393,6 +393,8 @@ MEMBERS = (
     ("ping", {}, "timeout_ms", numbers_of(1, 86400000)),
     ("ping", {"timeout_ms": 100}, ("credentials", "username"), texts_of(1, 127)),
     ("ping", {"timeout_ms": 100}, ("credentials", "password"), texts_of(0, 127)),
+    ("subscribe", {}, "stream", texts_of(0, 65535)),
+    ("subscribe", {"stream": "s"}, "group", texts_of(1, 65535)),
     ("subscribe", {"stream": "s"}, "sub", texts_of(1, 128)),
     ("subscribe", {"stream": "s"}, "window", numbers_of(0, 100000)),
     ("subscribe", {"stream": "s", "from": "start"}, "read_batch", numbers_of(1, 4096)),

@@ -42,7 +42,7 @@ static const struct message *find(const char *name)
 
 static bool encode_len(const char *name, const char *body, size_t len)
 {
-	struct encoded encoded = { &ids };
+	struct encoded encoded = { .event_ids = &ids };
 
 	ck_assert_msg(json_parse(&doc, body, len), "%s: %s", body, doc.error);
 	buffer_consume(&out, buffer_len(&out));
@@ -692,7 +692,7 @@ static const struct {
 
 START_TEST(tells_each_fault)
 {
-	struct encoded encoded = { &ids };
+	struct encoded encoded = { .event_ids = &ids };
 
 	ck_assert(json_parse(&doc, faults[_i].body, strlen(faults[_i].body)));
 	buffer_add_text(&out, "kept");

@@ -342,7 +342,7 @@ static void compare(const struct message *row, struct any *any, struct json_doc 
 	ProtobufCMessage *m = any_message(row->request, any);
 	struct buffer out = { 0 };
 	struct buffer ids = { 0 };
-	struct encoded encoded = { &ids };
+	struct encoded encoded = { .event_ids = &ids };
 	char fault[FAULT_TEXT];
 	uint8_t *packed;
 	size_t len;
