@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -190,6 +191,19 @@ static void check_cluster(struct loading *l)
 		mistake(l, "gossip_seeds", "server", "gossip_seeds and server cannot both be set");
 }
 
+static void check_nameservers(struct loading *l)
+{
+	const char *list = l->config->store.nameservers;
+	unsigned char address[sizeof(struct in6_addr)];
+	struct endpoint e;
+
+	while (endpoint_next(&list, &e)) {
+		if (inet_pton(AF_INET, e.host, address) != 1 &&
+		    inet_pton(AF_INET6, e.host, address) != 1)
+			mistake(l, "nameservers", NULL, "nameservers: '%s' is no address", e.host);
+	}
+}
+
 /* TLS ------------------------------------------------------------------------------------------- */
 
 struct tls_context *config_tls(const struct config *c, char fault[TLS_FAULT])
@@ -301,6 +315,7 @@ bool config_load(struct config *c, const char *path, void (*complain)(void *arg,
 	check_orders(&l);
 	check_store(&l);
 	check_cluster(&l);
+	check_nameservers(&l);
 	check_tls(&l);
 	check_daemon(&l);
 	config_access(&l);

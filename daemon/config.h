@@ -25,6 +25,7 @@ struct config {
 	struct {
 		char *server;            /* HOST:PORT, or CONFIG_DISCOVER and HOST:PORT */
 		char *gossip_seeds;      /* see endpoint_next() */
+		char *nameservers;       /* the same, addresses alone */
 		int64_t node_preference; /* enum node_preference */
 		int64_t gossip_timeout;
 		char *username;

@@ -45,6 +45,10 @@ const struct setting config_table[] = {
 	  "serve. A request that only the leader takes moves the connection to it." },
 	{ "store", "gossip_timeout", SETTING_DURATION, AT(store.gossip_timeout), "1s", 10,
 	  5 * MINUTE, NULL, false, "How long each node may take to answer with its gossip." },
+	{ "store", "nameservers", SETTING_ENDPOINTS, AT(store.nameservers), "", 0, 0, NULL, false,
+	  "The name servers for the names of nodes, each as ADDRESS:PORT, in place of those of "
+	  "/etc/resolv.conf: those of a service directory, for one. What is in /etc/hosts is found "
+	  "there. Each address of a name is tried." },
 	{ "store", "username", SETTING_TEXT, AT(store.username), "", 0, 127, NULL, true,
 	  "The EventStoreDB user for all requests that bring no credentials of their own. Empty: "
 	  "requests are made without credentials. A change of this and of the password counts from "

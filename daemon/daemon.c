@@ -58,6 +58,7 @@ static void fill_store(struct daemon *d, struct store_settings *s)
 	s->connection.port = port;
 	config_cluster(c, &d->cluster);
 	s->connection.cluster = d->cluster.seed_count > 0 ? &d->cluster : NULL;
+	s->connection.nameservers = c->store.nameservers;
 	s->connection.name = c->store.connection_name;
 	s->connection.username = c->store.username;
 	s->connection.password = c->store.password;

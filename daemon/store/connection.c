@@ -684,10 +684,6 @@ static const struct discovery_events discovery_events = {
 static void discover(struct connection *c)
 {
 	set_state(c, CONNECTION_DISCOVERING);
-	if (resolver_dns(c->resolver) == NULL) {
-		lose(c, "resolve: no name server is configured");
-		return;
-	}
 	discovery_start(c->discovery, c->tls_context, c->tls_name, c->at.port != 0 ? &c->at : NULL);
 }
 
@@ -758,7 +754,7 @@ struct connection *connection_new(struct loop *loop, const struct connection_set
 	c->in.apart = true; /* one package, and that no longer than it takes to look at it */
 	c->state_since = loop_now(loop);
 	c->tls_name = mem_text("");
-	c->resolver = resolver_new(loop);
+	c->resolver = resolver_new(loop, settings->nameservers);
 	lookup_init(&c->lookup, on_resolved, c);
 	if (settings->cluster != NULL) {
 		c->discovery =

@@ -23,6 +23,7 @@ struct connection_settings {
 	const char *host; /* a name or an address; not used where there is a cluster */
 	uint16_t port;
 	const struct discovery_settings *cluster; /* or NULL */
+	const char *nameservers;                  /* see resolver_new() */
 	const char *username;                     /* "": connect as nobody */
 	const char *password;
 	const char *name;         /* told to the store, seen in its own lists */

@@ -40,8 +40,10 @@ struct discovery {
 
 	const struct node *chosen; /* of `gossip`; NULL: none yet */
 	struct gossip
-		gossip; /* the last one; used once, so that an old one does no harm for long */
-	struct lookup lookup; /* of the seed that is a name */
+		gossip;      /* the last one; used once, so that an old one does no harm for long */
+	struct lookup nodes; /* of the name whose addresses are nodes */
+	struct lookup addresses; /* of the candidate that is asked: those not yet tried */
+	struct endpoint asked;   /* the address in hand */
 	struct evhttp_connection *http;
 	struct deadline patience;
 	struct job step; /* the next candidate, outside the callbacks of libevent */
@@ -60,7 +62,6 @@ static unsigned chance(void)
 static void stop_asking(struct discovery *d)
 {
 	loop_clear_deadline(d->loop, &d->patience);
-	lookup_clear(&d->lookup);
 	if (d->http != NULL)
 		evhttp_connection_free(d->http);
 	d->http = NULL;
@@ -69,10 +70,13 @@ static void stop_asking(struct discovery *d)
 void discovery_cancel(struct discovery *d)
 {
 	stop_asking(d);
+	lookup_clear(&d->nodes);
+	lookup_clear(&d->addresses);
 	job_cancel(&d->step);
 }
 
-/* Goes on with the next candidate at the end of the turn; WHO was of no use for REASON. */
+/* Goes on with the next address or candidate at the end of the turn; WHO was of no use for REASON.
+ */
 static void pass_on(struct discovery *d, const struct endpoint *who, const char *reason)
 {
 	char text[ENDPOINT_TEXT];
@@ -126,7 +130,7 @@ static void take_gossip(struct discovery *d)
 	shuffle(d);
 }
 
-static void on_resolved(void *arg, const char *fault)
+static void on_nodes(void *arg, const char *fault)
 {
 	struct discovery *d = arg;
 	const struct endpoint *seed = &d->settings.seeds[0];
@@ -136,7 +140,7 @@ static void on_resolved(void *arg, const char *fault)
 		pass_on(d, seed, fault);
 		return;
 	}
-	while ((found = lookup_next(&d->lookup)) != NULL) {
+	while ((found = lookup_next(&d->nodes)) != NULL) {
 		struct endpoint at;
 
 		if (endpoint_of_address(found->ai_addr, &at))
@@ -153,7 +157,7 @@ static void take_seeds(struct discovery *d)
 	d->from_gossip = false;
 	if (d->settings.by_name) {
 		loop_set_deadline(d->loop, &d->patience, d->settings.timeout);
-		lookup_start(&d->lookup, d->resolver, &d->settings.seeds[0]);
+		lookup_start(&d->nodes, d->resolver, &d->settings.seeds[0]);
 		return;
 	}
 	for (size_t i = 0; i < d->settings.seed_count; i++)
@@ -166,7 +170,7 @@ static void take_seeds(struct discovery *d)
 
 static void take_answer(struct discovery *d, const char *text, size_t len)
 {
-	const struct endpoint *who = &d->candidates[d->next - 1].at;
+	const struct endpoint *who = &d->asked;
 	char fault[REASON];
 
 	if (!gossip_read(text, len, &d->gossip, fault, sizeof(fault))) {
@@ -187,7 +191,7 @@ static void take_answer(struct discovery *d, const char *text, size_t len)
 static void on_answer(struct evhttp_request *request, void *arg)
 {
 	struct discovery *d = arg;
-	const struct endpoint *who = &d->candidates[d->next - 1].at;
+	const struct endpoint *who = &d->asked;
 	struct evbuffer *body;
 	char reason[64];
 	size_t len;
@@ -217,8 +221,8 @@ static bool open_http(struct discovery *d, const struct candidate *c)
 		if (bev == NULL)
 			return false;
 	}
-	d->http = evhttp_connection_base_bufferevent_new(base, resolver_dns(d->resolver), bev,
-							 c->at.host, c->at.port);
+	d->http = evhttp_connection_base_bufferevent_new(base, NULL, bev, d->asked.host,
+							 d->asked.port);
 	if (d->http == NULL) {
 		if (bev != NULL)
 			bufferevent_free(bev);
@@ -245,33 +249,59 @@ static bool send_request(struct discovery *d, const struct candidate *c)
 	return evhttp_make_request(d->http, request, EVHTTP_REQ_GET, "/gossip?format=json") == 0;
 }
 
-static void ask(struct discovery *d, const struct candidate *c)
+/* Asks the candidate in hand at ADDRESS. libevent would resolve its name as well, but tries the
+ * first address alone. */
+static void ask(struct discovery *d, const struct sockaddr *address)
 {
+	const struct candidate *c = &d->candidates[d->next - 1];
+
 	loop_set_deadline(d->loop, &d->patience, d->settings.timeout);
-	if (!open_http(d, c) || !send_request(d, c))
+	if (!endpoint_of_address(address, &d->asked) || !open_http(d, c) || !send_request(d, c))
 		pass_on(d, &c->at, "cannot be asked");
 }
 
-/* The patience with a candidate is over. */
-static void on_patience(void *arg)
+static void on_addresses(void *arg, const char *fault)
 {
 	struct discovery *d = arg;
 
-	pass_on(d,
-		lookup_is_under_way(&d->lookup) ? &d->settings.seeds[0]
-						: &d->candidates[d->next - 1].at,
-		"no answer in time");
+	if (fault != NULL)
+		pass_on(d, &d->asked, fault);
+	else
+		loop_put_off(d->loop, &d->step);
+}
+
+static void look_up(struct discovery *d, const struct candidate *c)
+{
+	d->asked = c->at;
+	loop_set_deadline(d->loop, &d->patience, d->settings.timeout);
+	lookup_start(&d->addresses, d->resolver, &c->at);
+}
+
+/* The patience with a name server or a candidate is over. */
+static void on_patience(void *arg)
+{
+	struct discovery *d = arg;
+	bool nodes = lookup_is_under_way(&d->nodes);
+
+	if (nodes)
+		lookup_clear(&d->nodes);
+	else if (lookup_is_under_way(&d->addresses))
+		lookup_clear(&d->addresses);
+	pass_on(d, nodes ? &d->settings.seeds[0] : &d->asked, "no answer in time");
 }
 
 static void on_step(void *arg)
 {
 	struct discovery *d = arg;
+	const struct evutil_addrinfo *address;
 
 	stop_asking(d);
 	if (d->chosen != NULL)
 		d->events->found(d->arg, d->chosen);
+	else if ((address = lookup_next(&d->addresses)) != NULL)
+		ask(d, address->ai_addr);
 	else if (d->next < d->count)
-		ask(d, &d->candidates[d->next++]);
+		look_up(d, &d->candidates[d->next++]);
 	else if (d->from_gossip)
 		take_seeds(d);
 	else
@@ -293,7 +323,8 @@ struct discovery *discovery_new(struct loop *loop, const struct discovery_settin
 	d->arg = arg;
 	deadline_init(&d->patience, on_patience, d);
 	job_init(&d->step, on_step, d);
-	lookup_init(&d->lookup, on_resolved, d);
+	lookup_init(&d->nodes, on_nodes, d);
+	lookup_init(&d->addresses, on_addresses, d);
 	return d;
 }
 

@@ -6,16 +6,20 @@
 
 #include "base/mem.h"
 
+#define HOSTS "/etc/hosts"
+
 struct resolver {
 	struct loop *loop;
+	const char *nameservers;
 	struct evdns_base *dns; /* made when a name has to be resolved */
 };
 
-struct resolver *resolver_new(struct loop *loop)
+struct resolver *resolver_new(struct loop *loop, const char *nameservers)
 {
 	struct resolver *r = mem_new(sizeof(*r));
 
 	r->loop = loop;
+	r->nameservers = nameservers;
 	return r;
 }
 
@@ -26,13 +30,32 @@ void resolver_free(struct resolver *r)
 	free(r);
 }
 
-struct evdns_base *resolver_dns(struct resolver *r)
+static void add_nameservers(struct resolver *r)
 {
-	if (r->dns == NULL)
-		r->dns = evdns_base_new(loop_base(r->loop),
-					EVDNS_BASE_INITIALIZE_NAMESERVERS |
-						EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	return r->dns;
+	const char *list = r->nameservers;
+	char text[ENDPOINT_TEXT];
+	struct endpoint e;
+
+	(void)evdns_base_load_hosts(r->dns, HOSTS);
+	while (endpoint_next(&list, &e)) {
+		endpoint_format(&e, text);
+		(void)evdns_base_nameserver_ip_add(r->dns, text);
+	}
+}
+
+/* False where there is no name server. */
+static bool open_dns(struct resolver *r)
+{
+	bool given = r->nameservers[0] != '\0';
+
+	if (r->dns != NULL)
+		return true;
+	r->dns = evdns_base_new(loop_base(r->loop),
+				EVDNS_BASE_DISABLE_WHEN_INACTIVE |
+					(given ? 0 : EVDNS_BASE_INITIALIZE_NAMESERVERS));
+	if (r->dns != NULL && given)
+		add_nameservers(r);
+	return r->dns != NULL;
 }
 
 void lookup_init(struct lookup *l, void (*done)(void *arg, const char *fault), void *arg)
@@ -72,7 +95,7 @@ void lookup_start(struct lookup *l, struct resolver *r, const struct endpoint *e
 		finish(l, found, "no address");
 		return;
 	}
-	if (resolver_dns(r) == NULL) {
+	if (!open_dns(r)) {
 		finish(l, NULL, "no name server is configured");
 		return;
 	}

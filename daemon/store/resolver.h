@@ -15,14 +15,12 @@
 
 struct resolver;
 
-struct resolver *resolver_new(struct loop *loop);
+/* NAMESERVERS: addresses with their ports, see endpoint_next(); "": those of /etc/resolv.conf. It
+ * outlives the resolver. */
+struct resolver *resolver_new(struct loop *loop, const char *nameservers);
 
 /* After all look-ups have been cancelled. */
 void resolver_free(struct resolver *r);
-
-/* The name servers, for those parts of libevent that resolve by themselves. They belong to R. NULL:
- * there are none. */
-struct evdns_base *resolver_dns(struct resolver *r);
 
 /* One name looked up, and the addresses that came of it. */
 struct lookup {

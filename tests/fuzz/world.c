@@ -273,6 +273,7 @@ static void set_up(struct world *w)
 	struct store_settings store = {
 		.connection = { .host = "127.0.0.1",
 				.port = port,
+				.nameservers = "",
 				.username = "",
 				.password = "",
 				.name = "fuzz",

@@ -13,6 +13,8 @@ import threading
 
 from control import Control
 from harness import ESBRIDGED, LIMIT, MEMSTORE, Bridge, Client, Program, equal, event, has, main, numbers, test, true, until
+from nameserver import NameServer
+
 
 Node = collections.namedtuple("Node", "port gossip state connections away")
 FAST = {"reconnect_delay_min": "10ms", "reconnect_delay_max": "100ms", "gossip_timeout": "300ms",
@@ -371,6 +373,56 @@ def _():
         world.at(1, "leader")
 
 
+REFUSING = ["127.0.0.7", "127.0.0.8", "::1"]   # nobody listens there
+
+
+@contextlib.contextmanager
+def named(name, *addresses, **settings):
+    """A World, not started, whose name server knows NAME."""
+    with NameServer({name: addresses}) as server, World(gossip_seeds=None, start=False, nameservers=server.address) as world:
+        world.bridge.settings["store"].update({k: v % {"port": world.seeds[0]} for k, v in settings.items()})
+        yield world, server
+
+
+@test("a seed, and a name with the nodes, of several addresses: the next is asked where one refuses, or does not answer")
+def _():
+    for settings in ({"gossip_seeds": "nodes.test:%(port)d"}, {"server": "discover://nodes.test:%(port)d"}):
+        with named("nodes.test", *REFUSING, "127.0.0.9", "127.0.0.1", **settings) as (world, server), \
+                socket.create_server(("127.0.0.9", world.seeds[0])):
+            world.bridge.start()
+            world.at(1, "leader")
+            equal(set(server.asked), {("nodes.test", 1), ("nodes.test", 28)}, "names that were asked for")
+
+
+@test("a seed with a name that there is not, and one whose name server is mute, are passed over, and named")
+def _():
+    for mute in (False, True):
+        with named("nodes.test", "127.0.0.1", gossip_seeds="none.test:%(port)d") as (world, server):
+            server.mute = mute
+            world.bridge.start()
+            until(lambda: "none.test:" in world.status().get("last_error", ""), "the seed is named: %r" % world.status())
+            world.bridge.terminate()
+            world.bridge.settings["store"]["gossip_seeds"] += ", 127.0.0.1:%d" % world.seeds[1]
+            world.bridge.start()
+            world.at(1, "leader")
+
+
+@test("the host of a single node has several addresses: the next is tried where one refuses; a name that there is not is told")
+def _():
+    with named("node.test", *REFUSING, "127.0.0.1", server="node.test:1") as (world, server):
+        port = world.store.all()[0].port
+        world.bridge.settings["store"]["server"] = "node.test:%d" % port
+        world.bridge.start()
+        until(lambda: world.status()["state"] == "ready", "connected: %r" % world.status())
+        equal(world.status()["endpoint"], "node.test:%d" % port, "endpoint")
+        world.bridge.terminate()
+        server.names.clear()
+        world.bridge.start()
+        until(lambda: "resolve" in world.status().get("last_error", ""), "told: %r" % world.status())
+        server.names["node.test"] = ["127.0.0.1"]
+        until(lambda: world.status()["state"] == "ready", "connected when the name is there")
+
+
 @test("over TLS: gossip by HTTPS, its certificates are checked, the leader is followed")
 def _():
     folder = tempfile.mkdtemp(prefix="esb-cluster-tls-")
@@ -404,6 +456,7 @@ def _():
             ({"server": "127.0.0.1:1113", "gossip_seeds": "127.0.0.1:2113"}, "cannot both be set"),
             ({"gossip_seeds": ",".join(["a:1"] * 17)}, "at most 16"),
             ({"gossip_seeds": "127.0.0.1:2113, nowhere"}, "HOST:PORT"),
+            ({"nameservers": "127.0.0.1:53, [::1]:53, dns.test:53"}, "'dns.test' is no address"),
             ({"server": "discover://nowhere"}, "discover://HOST:PORT"),
             ({"node_preference": "best"}, "read_only_replica")):
         with tempfile.TemporaryDirectory() as folder:

@@ -62,7 +62,9 @@ static void join(unsigned number)
 
 static void begin(void)
 {
-	static const struct store_settings store = { .connection = { .host = "", .name = "" } };
+	static const struct store_settings store = {
+		.connection = { .host = "", .nameservers = "", .name = "" }
+	};
 
 	log_setup(LOG_ERROR, LOG_PREFIX_NEVER, LOG_FORMAT_TEXT);
 	let_go = 0;
