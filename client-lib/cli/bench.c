@@ -192,7 +192,7 @@ static void run_both(struct bench *b)
 		if (b->status == EX_OK)
 			add_row(&t, b, kinds[i].what, took);
 	}
-	table_print(&t, 0, cli_color(b->cli));
+	table_print(&t, cli_color(b->cli));
 }
 
 /* A stream of its own is deleted in the end. */
@@ -244,8 +244,6 @@ const struct command command_bench = {
 	.help = "Writes events to a stream of its own and reads them again one by one, and prints "
 		"how many a second that were and how long one took. Deletes the stream in the end. "
 		"It loads the store: not for one that others use.",
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_bench,
 };

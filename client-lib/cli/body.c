@@ -75,6 +75,19 @@ int read_whole(const char *file, struct buffer *out)
 	return got < 0 ? EX_NOINPUT : EX_OK;
 }
 
+uint32_t member_in(const struct json_doc *doc, const char *name)
+{
+	size_t len = strlen(name);
+	uint32_t next;
+
+	for (uint32_t i = 1; i < doc->count; i = next) {
+		if (json_string_is(doc, i, name, len))
+			return i + 1;
+		next = doc->tokens[i + 1].next;
+	}
+	return 0;
+}
+
 /* The members of an event, and whether they are part of what is written. */
 static const struct {
 	const char *name;

@@ -11,6 +11,8 @@
 #include "base/json_write.h"
 #include "cli.h"
 
+struct json_doc;
+
 /* Adds a member: a text, a number. */
 void body_text(struct buffer *body, const char *name, const char *text);
 void body_int(struct buffer *body, const char *name, int64_t number);
@@ -21,6 +23,10 @@ void body_int(struct buffer *body, const char *name, int64_t number);
  */
 int body_execute(struct cli *cli, const char *message, struct buffer *body,
 		 struct esbridge_message **reply);
+
+/* The value of the member NAME of the object that DOC is, as the number of its token; 0 where there
+ * is none. */
+uint32_t member_in(const struct json_doc *doc, const char *name);
 
 /*
  * Waits for input on FD and reads some of it into OUT. Returns the number of bytes, 0 at the end,

@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sysexits.h>
@@ -7,6 +6,7 @@
 #include "body.h"
 #include "cli.h"
 #include "commands.h"
+#include "json_in.h"
 #include "output.h"
 #include "table.h"
 
@@ -30,9 +30,8 @@ static void place_text(const json_t *position, char text[PLACE_TEXT])
 	if (json_is_integer(position))
 		snprintf(text, PLACE_TEXT, "%" JSON_INTEGER_FORMAT, json_integer_value(position));
 	else if (json_is_object(position))
-		snprintf(text, PLACE_TEXT, "%" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT,
-			 json_integer_value(json_object_get(position, "commit")),
-			 json_integer_value(json_object_get(position, "prepare")));
+		snprintf(text, PLACE_TEXT, "%" PRId64 "/%" PRId64, number_in(position, "commit"),
+			 number_in(position, "prepare"));
 	else
 		snprintf(text, PLACE_TEXT, "-");
 }
@@ -50,16 +49,15 @@ static void print_list(const struct cli *cli, const json_t *ok)
 	table_text(&t, "HELD");
 	json_array_foreach(json_object_get(ok, "checkpoints"), i, row)
 	{
-		const char *stream = json_string_value(json_object_get(row, "stream"));
 		char place[PLACE_TEXT];
 
 		place_text(json_object_get(row, "position"), place);
-		table_text(&t, json_string_value(json_object_get(row, "name")));
-		table_text(&t, stream != NULL ? stream : "-");
+		table_text(&t, text_in(row, "name"));
+		table_text(&t, word_in(row, "stream"));
 		table_text(&t, place);
 		table_text(&t, json_is_true(json_object_get(row, "held")) ? "yes" : "no");
 	}
-	table_print(&t, 0, cli_color(cli));
+	table_print(&t, cli_color(cli));
 }
 
 static void print_position(const struct cli *cli, const json_t *ok)
@@ -109,20 +107,24 @@ static int end(struct cli *cli, struct buffer *members,
 	return status;
 }
 
-static int run_list(struct cli *cli)
+/* An action that needs nothing but the name. */
+static int act(struct cli *cli, const char *action,
+	       void (*print)(const struct cli *cli, const json_t *ok))
 {
 	struct buffer members = { 0 };
 
-	begin(&members, cli, "list");
-	return end(cli, &members, print_list);
+	begin(&members, cli, action);
+	return end(cli, &members, print);
+}
+
+static int run_list(struct cli *cli)
+{
+	return act(cli, "list", print_list);
 }
 
 static int run_get(struct cli *cli)
 {
-	struct buffer members = { 0 };
-
-	begin(&members, cli, "get");
-	return end(cli, &members, print_position);
+	return act(cli, "get", print_position);
 }
 
 static int run_set(struct cli *cli)
@@ -159,10 +161,7 @@ static void print_deleted(const struct cli *cli, const json_t *ok)
 
 static int run_delete(struct cli *cli)
 {
-	struct buffer members = { 0 };
-
-	begin(&members, cli, "delete");
-	return end(cli, &members, print_deleted);
+	return act(cli, "delete", print_deleted);
 }
 
 const struct command command_checkpoint_list = {
@@ -172,9 +171,7 @@ const struct command command_checkpoint_list = {
 	.family = "where readers with a checkpoint are",
 	.help = "Prints the checkpoints that the daemon keeps: up to which event everything has "
 		"been acknowledged, and whether a reader holds it now.",
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_list,
 };
 
@@ -186,9 +183,7 @@ const struct command command_checkpoint_get = {
 		"for all streams. Exit status 66 where there is none of that name.",
 	.least = 1,
 	.most = 1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_get,
 };
 
@@ -200,9 +195,7 @@ const struct command command_checkpoint_set = {
 		"the number of an event, or COMMIT/PREPARE for all streams. Nobody may hold it meanwhile.",
 	.least = 2,
 	.most = 2,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_set,
 };
 
@@ -213,8 +206,6 @@ const struct command command_checkpoint_delete = {
 	.help = "Removes a checkpoint. The reader that uses the name next begins anew.",
 	.least = 1,
 	.most = 1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_delete,
 };

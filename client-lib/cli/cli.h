@@ -58,6 +58,10 @@ struct command {
 	int (*run)(struct cli *cli);
 };
 
+/* In the initializer of a struct command: its own options, and their VALUES where none are given.
+ */
+#define OPTIONS(rows, values) .options = (rows), .defaults = &(values), .size = sizeof(values)
+
 /* All commands, in the order of the help; ends with NULL. */
 extern const struct command *const commands[];
 

@@ -666,8 +666,6 @@ const struct command command_consume = {
 		"acknowledged comes again, whoever dies.",
 	.least = 1,
 	.most = -1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_consume,
 };

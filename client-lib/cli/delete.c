@@ -47,8 +47,6 @@ const struct command command_delete = {
 	.help = "Deletes a stream. Events can be written to it again later, unless --hard is given.",
 	.least = 1,
 	.most = 1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_delete,
 };

@@ -172,8 +172,6 @@ const struct command command_exec = {
 		"standard input, and prints what comes back, until all replies are there. The exit "
 		"status is that of the first error.\n\n  esbridge exec '{\"op\":\"ping\"}'",
 	.most = -1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_exec,
 };

@@ -211,24 +211,20 @@ static bool find_last_line(int fd, off_t size, off_t *begins, off_t *ends)
  * it is an event of STREAM. */
 static int64_t number_of_line(struct export *x, const char *line, size_t len)
 {
-	const char *stream = x->cli->arguments[0];
-	int64_t number = -1;
-	bool same = false;
-	uint32_t next;
+	const char *wanted = x->cli->arguments[0];
+	const struct json_token *value;
+	uint32_t stream, number;
 
 	if (!json_parse(&x->doc, line, len) || x->doc.tokens[0].kind != JSON_OBJECT)
 		return -1;
-	for (uint32_t name = 1; name < x->doc.count; name = next) {
-		const struct json_token *value = &x->doc.tokens[name + 1];
-
-		next = value->next;
-		if (json_string_is(&x->doc, name, "event_number", 12) &&
-		    value->kind == JSON_NUMBER && value->len < 20)
-			number = strtoll(line + value->at, NULL, 10);
-		if (json_string_is(&x->doc, name, "event_stream_id", 15))
-			same = json_string_is(&x->doc, name + 1, stream, strlen(stream));
-	}
-	return same ? number : -1;
+	stream = member_in(&x->doc, "event_stream_id");
+	number = member_in(&x->doc, "event_number");
+	value = &x->doc.tokens[number];
+	if (stream == 0 || x->doc.tokens[stream].kind != JSON_STRING ||
+	    !json_string_is(&x->doc, stream, wanted, strlen(wanted)) || number == 0 ||
+	    value->kind != JSON_NUMBER || value->len >= 20)
+		return -1;
+	return strtoll(line + value->at, NULL, 10);
 }
 
 /* What stands behind the last line end is cut off where it can be the beginning of an event: it is
@@ -363,8 +359,6 @@ const struct command command_export = {
 		"was broken off goes on.",
 	.least = 1,
 	.most = 1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_export,
 };

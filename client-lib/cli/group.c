@@ -139,7 +139,7 @@ static int run_list_settings(struct cli *cli)
 		table_text(&t, settings[i].standard);
 		table_text(&t, settings[i].text);
 	}
-	table_print(&t, 0, cli_color(cli));
+	table_print(&t, cli_color(cli));
 	return EX_OK;
 }
 

@@ -219,19 +219,15 @@ static int write_batch(struct import *m)
 /* The id of the event in the line, which is one. False where it has none. */
 static bool id_of(struct import *m, const char *line, size_t len, struct guid *id)
 {
-	uint32_t next;
+	const struct json_token *value;
+	uint32_t i;
 
 	if (!json_parse(&m->doc, line, len))
 		return false;
-	for (uint32_t name = 1; name < m->doc.count; name = next) {
-		const struct json_token *value = &m->doc.tokens[name + 1];
-
-		next = value->next;
-		if (json_string_is(&m->doc, name, "event_id", 8))
-			return value->kind == JSON_STRING &&
-			       guid_parse(line + value->at + 1, value->len - 2, id);
-	}
-	return false;
+	i = member_in(&m->doc, "event_id");
+	value = &m->doc.tokens[i];
+	return i != 0 && value->kind == JSON_STRING &&
+	       guid_parse(line + value->at + 1, value->len - 2, id);
 }
 
 /* Without an id nobody could tell whether an event is there already. */
@@ -369,8 +365,6 @@ const struct command command_import = {
 		"meanwhile.",
 	.least = 1,
 	.most = 1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_import,
 };

@@ -131,9 +131,7 @@ const struct command command_metadata_get = {
 	.help = "Prints the metadata of a stream, JSON. Exit status 66 where it has none.",
 	.least = 1,
 	.most = 1,
-	.options = get_rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(get_rows, defaults),
 	.run = run_get,
 };
 
@@ -145,8 +143,6 @@ const struct command command_metadata_set = {
 		"or {\"$tb\":5}; - takes it from standard input. What was there before is replaced.",
 	.least = 2,
 	.most = 2,
-	.options = set_rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(set_rows, defaults),
 	.run = run_set,
 };

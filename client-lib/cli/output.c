@@ -2,11 +2,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "cli.h"
 
@@ -29,10 +32,104 @@ void output_span(struct esbridge_span span)
 		fwrite(span.at, 1, span.len, stdout);
 }
 
+/* The bytes of the character at AT, of which there are LEFT; a byte that is none is one. */
+static size_t character_len(const char *at, size_t left)
+{
+	unsigned char c = (unsigned char)*at;
+	size_t len = c < 0xc2 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 1;
+
+	if (len > left)
+		return 1;
+	for (size_t i = 1; i < len; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 1;
+	}
+	return len;
+}
+
+/* Control characters are those of ASCII and U+0080 to U+009F. */
+static bool is_control(const char *at, size_t len)
+{
+	unsigned char c = (unsigned char)*at;
+
+	return len == 1 ? iscntrl(c) || (c >= 0x80 && c < 0xa0)
+			: len == 2 && c == 0xc2 && (unsigned char)at[1] < 0xa0;
+}
+
 void output_text(struct esbridge_span span)
 {
-	for (size_t i = 0; i < span.len; i++)
-		putchar(iscntrl((unsigned char)span.at[i]) ? '?' : span.at[i]);
+	size_t begin = 0, len;
+
+	for (size_t i = 0; i < span.len; i += len) {
+		len = character_len(span.at + i, span.len - i);
+		if (!is_control(span.at + i, len))
+			continue;
+		fwrite(span.at + begin, 1, i - begin, stdout);
+		putchar('?');
+		begin = i + len;
+	}
+	if (begin < span.len)
+		fwrite(span.at + begin, 1, span.len - begin, stdout);
+}
+
+/* The columns of the character of LEN bytes at AT, whatever the locale of the user is: names are in
+ * UTF-8 everywhere. */
+static int columns_of(const char *at, size_t len)
+{
+	static const unsigned char bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	wchar_t c = (unsigned char)*at & bits[len];
+	int columns;
+
+	if (len == 1)
+		return 1;
+	for (size_t i = 1; i < len; i++)
+		c = c << 6 | (at[i] & 0x3f);
+	columns = wcwidth(c);
+	return columns < 0 ? 1 : columns;
+}
+
+/* Where MOST columns of TEXT end; *COLUMNS is how many those are. */
+static const char *cut_at(const char *text, int most, int *columns)
+{
+	static locale_t utf8;
+	locale_t before = (locale_t)0;
+	size_t left = strlen(text);
+
+	if (utf8 == (locale_t)0)
+		utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	if (utf8 != (locale_t)0)
+		before = uselocale(utf8);
+	*columns = 0;
+	while (left > 0) {
+		size_t len = character_len(text, left);
+		int more = columns_of(text, len);
+
+		if (*columns + more > most)
+			break;
+		*columns += more;
+		text += len;
+		left -= len;
+	}
+	if (before != (locale_t)0)
+		uselocale(before);
+	return text;
+}
+
+int output_width(const char *text)
+{
+	int columns;
+
+	(void)cut_at(text, INT_MAX, &columns);
+	return columns;
+}
+
+int output_cut(const char *text, int most)
+{
+	int columns;
+	const char *end = cut_at(text, most, &columns);
+
+	output_text((struct esbridge_span){ text, (size_t)(end - text) });
+	return columns;
 }
 
 bool output_flush(void)

@@ -16,9 +16,17 @@ struct cli;
 void output_span(struct esbridge_span span);
 
 /*
- * Writes a text of the store's for people: control characters, which a terminal would obey, as '?'.
+ * Writes a text of the store's for people: control characters, which a terminal would obey, as '?',
+ * those of one byte, and those of two in UTF-8.
  */
 void output_text(struct esbridge_span span);
+
+/* The columns of a terminal that output_text() takes for TEXT. */
+int output_width(const char *text);
+
+/* Writes as much of TEXT, as output_text() does, as has room in MOST columns. Returns its columns.
+ */
+int output_cut(const char *text, int most);
 
 /* Writes SPAN, JSON, indented and with a LF at the end; COLOR: with colours. */
 void output_pretty(struct esbridge_span span, bool color);

@@ -153,8 +153,6 @@ const struct command command_read = {
 	.help = "Prints the events of a stream, or of all, one after the other.",
 	.notes = event_format_help,
 	.most = 1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_read,
 };

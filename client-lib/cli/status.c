@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "json_in.h"
 #include "output.h"
 #include "table.h"
 
@@ -26,18 +26,6 @@ static const struct option_row rows[] = {
 };
 
 static const struct status_options defaults;
-
-static const char *text_in(const json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
-static int64_t number_in(const json_t *object, const char *name)
-{
-	return json_integer_value(json_object_get(object, name));
-}
 
 /* A duration in the two largest units that it has: "3 d 4 h". */
 static const char *duration(int64_t ms, char text[TIME_TEXT])
@@ -64,7 +52,7 @@ static const char *duration(int64_t ms, char text[TIME_TEXT])
 /* Prints BEFORE and the text NAME of OBJECT, which came from anywhere. */
 static void print_text(const char *before, const json_t *object, const char *name)
 {
-	const char *text = text_in(object, name);
+	const char *text = word_in(object, name);
 
 	fputs(before, stdout);
 	output_text((struct esbridge_span){ text, strlen(text) });
@@ -103,14 +91,37 @@ static void print_store(const json_t *store)
 	}
 }
 
+/* What this client itself may do, and which rule says so. */
+static void print_access(const json_t *client)
+{
+	const json_t *permissions = json_object_get(client, "permissions");
+	const json_t *word;
+	size_t i;
+
+	if (!json_is_array(permissions))
+		return;
+	fputs("access", stdout);
+	if (*text_in(client, "rule") != '\0')
+		print_text(" by rule ", client, "rule");
+	fputs(json_array_size(permissions) == 0 ? ": nothing" : ":", stdout);
+	json_array_foreach(permissions, i, word)
+	{
+		const char *name = json_string_value(word);
+
+		printf("%s %s", i == 0 ? "" : ",", name != NULL ? name : "?");
+	}
+	putchar('\n');
+}
+
 static void add_client(struct table *t, const json_t *client)
 {
 	char time[TIME_TEXT];
 
 	table_number(t, number_in(client, "number"));
-	table_text(t, *text_in(client, "name") != '\0' ? text_in(client, "name") : "-");
+	table_text(t, word_in(client, "name"));
 	table_number(t, number_in(client, "uid"));
 	table_number(t, number_in(client, "pid"));
+	table_text(t, word_in(client, "rule"));
 	table_text(t, duration(number_in(client, "since_ms"), time));
 	table_number(t, number_in(client, "lines"));
 	table_number(t, number_in(client, "errors"));
@@ -120,13 +131,11 @@ static void add_client(struct table *t, const json_t *client)
 
 static void add_subscription(struct table *t, int64_t client, const json_t *sub)
 {
-	const char *group = text_in(sub, "group");
-
 	table_number(t, client);
 	table_text(t, text_in(sub, "sub"));
 	table_text(t, text_in(sub, "mode"));
 	table_text(t, text_in(sub, "stream"));
-	table_text(t, *group != '\0' ? group : "-");
+	table_text(t, word_in(sub, "group"));
 	table_text(t, text_in(sub, "state"));
 	table_number(t, number_in(sub, "window"));
 	table_number(t, number_in(sub, "outstanding"));
@@ -144,9 +153,9 @@ static void add_heads(struct table *t, const char *const *heads)
 /* CLIENTS: an array of them. */
 static void print_clients(const json_t *clients, bool bold)
 {
-	static const char *const heads[] = { "CLIENT",        "NAME",  "UID",    "PID",
-					     "SINCE",         "LINES", "ERRORS", "IN FLIGHT",
-					     "SUBSCRIPTIONS", NULL };
+	static const char *const heads[] = { "CLIENT",    "NAME",          "UID",   "PID",
+					     "RULE",      "SINCE",         "LINES", "ERRORS",
+					     "IN FLIGHT", "SUBSCRIPTIONS", NULL };
 	struct table t;
 	const json_t *client;
 	size_t i;
@@ -157,7 +166,7 @@ static void print_clients(const json_t *clients, bool bold)
 	{
 		add_client(&t, client);
 	}
-	table_print(&t, 0, bold);
+	table_print(&t, bold);
 }
 
 static void print_subscriptions(const json_t *clients, bool bold)
@@ -181,7 +190,7 @@ static void print_subscriptions(const json_t *clients, bool bold)
 			add_subscription(&t, number_in(client, "number"), sub);
 		}
 	}
-	table_print(&t, 0, bold);
+	table_print(&t, bold);
 }
 
 static void print_status(const struct cli *cli, const json_t *status)
@@ -191,6 +200,7 @@ static void print_status(const struct cli *cli, const json_t *status)
 
 	print_daemon(status);
 	print_store(json_object_get(status, "store"));
+	print_access(json_object_get(status, "client"));
 	if (json_array_size(clients) == 0)
 		return;
 	putchar('\n');
@@ -218,8 +228,6 @@ const struct command command_status = {
 	.summary = "how the daemon and its connection to the store are",
 	.help = "Prints how esbridged is, its connection to the store and, with --all, its clients "
 		"and their subscriptions. --all is for root and the user of the daemon.",
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_status,
 };

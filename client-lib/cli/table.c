@@ -1,6 +1,7 @@
 #include "table.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ enum { NUMBER_TEXT = 24, FIRST_CELLS = 64, GAP = 2 };
 
 void table_begin(struct table *t, size_t columns)
 {
-	*t = (struct table){ .columns = columns };
+	*t = (struct table){ .columns = columns, .most = INT_MAX };
 }
 
 void table_text(struct table *t, const char *text)
@@ -38,39 +39,34 @@ void table_number(struct table *t, int64_t number)
 	table_text(t, text);
 }
 
-/* Characters of TEXT in UTF-8; each is taken for one column wide. */
-static int width_of(const char *text)
-{
-	int width = 0;
-
-	for (; *text != '\0'; text++)
-		width += (*text & 0xc0) != 0x80;
-	return width;
-}
-
 static void print_row(const struct table *t, size_t row, const int *widths)
 {
-	for (size_t c = 0; c < t->columns && row + c < t->cells; c++) {
-		const char *text = t->texts[row + c];
-		bool last = c + 1 == t->columns;
+	int left = t->most;
 
-		output_text((struct esbridge_span){ text, strlen(text) });
-		printf("%*s", last ? 0 : widths[c] - width_of(text) + GAP, "");
+	for (size_t c = 0; c < t->columns && row + c < t->cells; c++) {
+		int cut = output_cut(t->texts[row + c], left);
+		int gap = c + 1 == t->columns ? 0 : widths[c] - cut + GAP;
+
+		left -= cut;
+		if (gap > left)
+			gap = left;
+		printf("%*s", gap, "");
+		left -= gap;
 	}
 }
 
-void table_print(struct table *t, unsigned indent, bool bold)
+void table_print(struct table *t, bool bold)
 {
 	int *widths = mem_new(t->columns * sizeof(*widths));
 
 	for (size_t i = 0; i < t->cells; i++) {
-		int width = width_of(t->texts[i]);
+		int width = output_width(t->texts[i]);
 
 		if (width > widths[i % t->columns])
 			widths[i % t->columns] = width;
 	}
 	for (size_t row = 0; row < t->cells; row += t->columns) {
-		printf("%*s%s", (int)indent, "", bold && row == 0 ? "\033[1m" : "");
+		fputs(bold && row == 0 ? "\033[1m" : "", stdout);
 		print_row(t, row, widths);
 		puts(bold && row == 0 ? "\033[0m" : "");
 	}

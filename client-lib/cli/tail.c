@@ -309,8 +309,6 @@ const struct command command_tail = {
 		"then on too. When esbridged or the store is restarted it goes on.",
 	.notes = event_format_help,
 	.most = 1,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_tail,
 };

@@ -2,7 +2,7 @@
  * top: what the daemon is doing, again and again.
  */
 #include <inttypes.h>
-#include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,11 +14,19 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "json_in.h"
 #include "output.h"
 #include "table.h"
 #include "wait.h"
 
-enum { ROWS_DEFAULT = 24, HEAD_ROWS = 5, INTERVAL_MS = 1000, RATE_TEXT = 32, KEY_TEXT = 320 };
+enum {
+	ROWS_DEFAULT = 24,
+	COLUMNS_DEFAULT = 80,
+	HEAD_ROWS = 5,
+	INTERVAL_MS = 1000,
+	RATE_TEXT = 32,
+	KEY_TEXT = 320
+};
 
 struct top_options {
 	int64_t interval_ms;
@@ -43,6 +51,8 @@ struct top {
 	const struct top_options *options;
 	json_t *before; /* the look before this one, or NULL */
 	int64_t before_ms;
+	size_t room;  /* rows of the table that there is room for, */
+	int width;    /* and columns of the terminal */
 	bool all;     /* the daemon tells of all clients */
 	bool screen;  /* the terminal is ours */
 	bool stopped; /* 'q' was typed */
@@ -96,16 +106,19 @@ static void give_screen_back(struct top *t)
 	t->screen = false;
 }
 
-/* Rows of the table that there is room for. */
-static size_t room(const struct top *t)
+/* It may change between two looks. A row that is wider than the screen would take two. */
+static void measure(struct top *t)
 {
-	struct winsize size;
+	struct winsize size = { 0 };
 
+	t->room = SIZE_MAX;
+	t->width = INT_MAX;
 	if (!t->screen)
-		return SIZE_MAX;
+		return;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0)
 		size.ws_row = ROWS_DEFAULT;
-	return size.ws_row > HEAD_ROWS + 1 ? (size_t)size.ws_row - HEAD_ROWS - 1 : 1;
+	t->room = size.ws_row > HEAD_ROWS + 1 ? (size_t)size.ws_row - HEAD_ROWS - 1 : 1;
+	t->width = size.ws_col > 0 ? size.ws_col : COLUMNS_DEFAULT;
 }
 
 static void take_keys(struct top *t)
@@ -118,18 +131,6 @@ static void take_keys(struct top *t)
 }
 
 /* Rates ------------------------------------------------------------------------------------------ */
-
-static int64_t number_in(const json_t *object, const char *name)
-{
-	return json_integer_value(json_object_get(object, name));
-}
-
-static const char *text_in(const json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL && *text != '\0' ? text : "-";
-}
 
 /* NAME of NOW less that of BEFORE, a second; "-" where there is nothing to compare with. */
 static const char *rate(const json_t *before, const json_t *now, const char *name, int64_t ms,
@@ -157,7 +158,7 @@ static const json_t *subscription_in(const json_t *status, int64_t client, const
 			continue;
 		json_array_foreach(json_object_get(c, "subscriptions"), j, s)
 		{
-			if (strcmp(text_in(s, "sub"), sub) == 0)
+			if (strcmp(word_in(s, "sub"), sub) == 0)
 				return s;
 		}
 	}
@@ -166,9 +167,9 @@ static const json_t *subscription_in(const json_t *status, int64_t client, const
 
 /* Printing --------------------------------------------------------------------------------------- */
 
-static void print_line(const char *text)
+static void print_line(const struct top *t, const char *text)
 {
-	output_text((struct esbridge_span){ text, strlen(text) });
+	(void)output_cut(text, t->width);
 	putchar('\n');
 }
 
@@ -181,19 +182,19 @@ static void print_head(const struct top *t, const json_t *now, int64_t ms)
 	snprintf(line, sizeof(line),
 		 "esbridged %s  store %s %s role %s  clients %" PRId64 "  in flight %" PRId64
 		 "  queued %" PRId64,
-		 text_in(now, "version"), text_in(store, "endpoint"), text_in(store, "state"),
-		 text_in(store, "role"), number_in(now, "client_count"),
+		 word_in(now, "version"), word_in(store, "endpoint"), word_in(store, "state"),
+		 word_in(store, "role"), number_in(now, "client_count"),
 		 number_in(store, "in_flight"), number_in(store, "queued"));
-	print_line(line);
+	print_line(t, line);
 	snprintf(line, sizeof(line),
 		 "executes %s/s  events %s/s  from the store %s B/s  to it %s B/s",
 		 rate(t->before, now, "executed", ms, a),
 		 rate(t->before, now, "events_pushed", ms, b),
 		 rate(store_before, store, "bytes_in", ms, c),
 		 rate(store_before, store, "bytes_out", ms, d));
-	print_line(line);
+	print_line(t, line);
 	if (!t->all)
-		print_line("only root and the user of the daemon see the clients");
+		print_line(t, "only root and the user of the daemon see the clients");
 	putchar('\n');
 }
 
@@ -201,16 +202,16 @@ static void add_subscription(const struct top *t, struct table *table, const jso
 			     const json_t *sub, int64_t ms)
 {
 	const json_t *before =
-		subscription_in(t->before, number_in(client, "number"), text_in(sub, "sub"));
+		subscription_in(t->before, number_in(client, "number"), word_in(sub, "sub"));
 	char text[RATE_TEXT];
 
 	table_number(table, number_in(client, "number"));
-	table_text(table, text_in(client, "name"));
-	table_text(table, text_in(sub, "sub"));
-	table_text(table, text_in(sub, "mode"));
-	table_text(table, text_in(sub, "stream"));
-	table_text(table, text_in(sub, "group"));
-	table_text(table, text_in(sub, "state"));
+	table_text(table, word_in(client, "name"));
+	table_text(table, word_in(sub, "sub"));
+	table_text(table, word_in(sub, "mode"));
+	table_text(table, word_in(sub, "stream"));
+	table_text(table, word_in(sub, "group"));
+	table_text(table, word_in(sub, "state"));
 	snprintf(text, sizeof(text), "%" PRId64 "/%" PRId64, number_in(sub, "outstanding"),
 		 number_in(sub, "window"));
 	table_text(table, text);
@@ -226,7 +227,7 @@ static void add_subscription(const struct top *t, struct table *table, const jso
 static void add_client(struct table *table, const json_t *client)
 {
 	table_number(table, number_in(client, "number"));
-	table_text(table, text_in(client, "name"));
+	table_text(table, word_in(client, "name"));
 	for (int i = 0; i < 9; i++)
 		table_text(table, "-");
 }
@@ -237,10 +238,11 @@ static void print_clients(const struct top *t, const json_t *now, int64_t ms)
 					     "STATE",  "OPEN", "LAG", "EVENTS/S", "ACKS/S" };
 	const json_t *client, *sub;
 	struct table table;
-	size_t left = room(t);
+	size_t left = t->room;
 	size_t i, j;
 
 	table_begin(&table, sizeof(heads) / sizeof(*heads));
+	table.most = t->width;
 	for (i = 0; i < sizeof(heads) / sizeof(*heads); i++)
 		table_text(&table, heads[i]);
 	json_array_foreach(json_object_get(now, "clients"), i, client)
@@ -259,7 +261,7 @@ static void print_clients(const struct top *t, const json_t *now, int64_t ms)
 			left--;
 		}
 	}
-	table_print(&table, 0, cli_color(t->cli));
+	table_print(&table, cli_color(t->cli));
 }
 
 /* Looking ---------------------------------------------------------------------------------------- */
@@ -288,12 +290,13 @@ static int show(struct top *t)
 	json_t *now = look(t);
 	int64_t now_at = clock_ms();
 
+	measure(t);
 	if (t->screen)
 		fputs("\033[H\033[2J", stdout);
 	if (now == NULL && !t->screen)
 		return cli_fault(t->cli, "top");
 	if (now == NULL) {
-		print_line(esbridge_error(t->cli->bridge)->text);
+		print_line(t, esbridge_error(t->cli->bridge)->text);
 	} else {
 		print_head(t, now, now_at - t->before_ms);
 		print_clients(t, now, now_at - t->before_ms);
@@ -350,8 +353,6 @@ const struct command command_top = {
 		"open in its window and how far it is behind. On a terminal it fills the screen until "
 		"'q' is typed; elsewhere it prints one look after the other.",
 	.most = 0,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_top,
 };

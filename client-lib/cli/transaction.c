@@ -144,9 +144,7 @@ const struct command command_transaction_start = {
 		"it is committed; one that is never committed does nothing.",
 	.least = 1,
 	.most = 1,
-	.options = start_rows,
-	.defaults = &start_defaults,
-	.size = sizeof(start_defaults),
+	OPTIONS(start_rows, start_defaults),
 	.run = run_start,
 };
 

@@ -39,8 +39,6 @@ const struct command command_uuid = {
 	.summary = "make ids for events",
 	.help = "Makes a random UUID, to be the id of an event. Who writes an event with an id of "
 		"its own can write it again when the answer was lost. Needs no daemon.",
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_uuid,
 };

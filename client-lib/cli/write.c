@@ -240,8 +240,6 @@ const struct command command_write = {
 		"data_text, data_base64, metadata. Prints the number and the id of each event.",
 	.least = 1,
 	.most = 3,
-	.options = rows,
-	.defaults = &defaults,
-	.size = sizeof(defaults),
+	OPTIONS(rows, defaults),
 	.run = run_write,
 };

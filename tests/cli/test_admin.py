@@ -66,6 +66,17 @@ class FakeDaemon:
 HELLO = {"protocol": 1, "version": "9.9", "limits": {}, "features": [], "messages": []}
 
 
+@test("status tells what the client may do and which access rule says so; --all tells the rule of each client")
+def status_rule(world):
+    true("\naccess: read, write, subscribe, manage" in ok(world, "status"), "without rules")
+    with World({"access operators": {"users": "*", "allow": "read, admin"}}) as ruled:
+        true("\naccess by rule operators: read, admin\n" in ok(ruled, "status"), "what it may do")
+        rows = [line.split() for line in ok(ruled, "status", "--all").splitlines()]
+        head = next(row for row in rows if row[:1] == ["CLIENT"])
+        row = rows[rows.index(head) + 1]
+        true("RULE" in head and "operators" in row, "the rule in %r" % row)
+
+
 @test("status --all: a table of the clients and one of their subscriptions")
 def status_all(world):
     def client(number, **more):
@@ -82,7 +93,7 @@ def status_all(world):
     for line in ("esbridged 9.9, up for 1 min 1 s, read only", "store h:1, waiting for 5 ms", "  last error: refused?[2J"):
         true(line in shown.splitlines(), "%r in %s" % (line, shown))
     rows = [line.split() for line in shown.split("\n\n", 1)[1].splitlines()]
-    true(["1", "worker", "1000", "42", "1", "d", "1", "h", "5", "1", "2", "2"] in rows, shown)
+    true(["1", "worker", "1000", "42", "-", "1", "d", "1", "h", "5", "1", "2", "2"] in rows, shown)
     true(["2", "-", "1000", "42", "1", "d", "1", "h", "5", "1", "2", "0"] in rows, shown)
     true(["1", "s1", "persistent", "people", "g", "live", "10", "3", "99", "96", "0"] in rows, shown)
     equal(sum(row[:2] == ["1", "s2"] for row in rows), 1)

@@ -2,13 +2,18 @@
 """esbridge export and import: a stream made again byte for byte, broken off and gone on with, repeated; esbridge top."""
 
 import base64
+import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
+import struct
 import subprocess
+import termios
 import time
+import unicodedata
 import uuid
 
 from command import CANTCREAT, DATAERR, ESBRIDGE, NOINPUT, TEMPFAIL, USAGE, Running, environment, events, ok, run
@@ -184,9 +189,11 @@ def interrupt(world):
         equal(importer.end().status, -signal.SIGINT, "it ends by the signal")
 
 
-def on_terminal(world, *arguments, keys=b"", until_seen=b"", stdin=None):
-    """Runs it with a terminal for its input, output and errors, types KEYS when UNTIL_SEEN is there; all that it showed."""
+def on_terminal(world, *arguments, keys=b"", until_seen=b"", stdin=None, columns=0):
+    """Runs it with a terminal (of so many COLUMNS, 0: it does not say) for its input, output and errors, types KEYS when
+    UNTIL_SEEN is there; all that it showed."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24 if columns else 0, columns, 0, 0))
     process = subprocess.Popen([ESBRIDGE] + list(arguments), stdin=stdin if stdin is not None else slave, stdout=slave, stderr=slave,
                                env=environment(world, TERM="xterm"))
     os.close(slave)
@@ -249,6 +256,29 @@ def top(world):
         with Running(world, "top", "-i", "100ms") as running:
             running.line()
             equal(running.end(signal.SIGINT).status, -signal.SIGINT, "it ends by the signal")
+
+
+def columns_of(text):
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+@test("top: no line is wider than the terminal, whatever the names are; control characters of UTF-8 do not reach it")
+def narrow(world):
+    stream = world.stream("流" * 20)
+    with world.bridge.client() as client:
+        client.ok("hello", client="e\u0301ž\u009b7m流")
+        client.subscribe(stream=stream, sub="its")
+        shown = {}
+        for columns in (60, 61, 200):
+            out = on_terminal(world, "top", "-i", "100ms", keys=b"q", until_seen="流".encode(), columns=columns).decode()
+            out = re.sub("\x1b\\[[?0-9;]*[a-zA-Z]", "\n", out)
+            true(not re.search("[\x80-\x9f]", out), "no control character in %r" % out)
+            shown[columns] = [line for line in out.splitlines() if line]
+            for line in shown[columns]:
+                true(columns_of(line) <= columns, "%d columns in %r" % (columns_of(line), line))
+            true(any("e\u0301ž?7m流" in line for line in shown[columns]), "the name in %r" % out)
+        widest = {columns: max(columns_of(line) for line in shown[columns]) for columns in shown}
+        true(widest[60] >= 59 and widest[61] == 61 and widest[200] > 61, "the room is used: %r" % widest)
 
 
 main(SETTINGS)

@@ -76,6 +76,16 @@ def fill(client, stream, count, size):
         client.write(stream, {"event_type": "t", "data_text": "x" * size}, timeout_ms=20000)
 
 
+def greedy(world, events, clients, times, request):
+    """A good client, its stream of so many EVENTS of 512 KiB, and CLIENTS that send REQUEST so many TIMES and do not read."""
+    good, stream = world.client(), world.stream()
+    fill(good, stream, events, 512 * KIB)
+    bad = [world.client() for _ in range(clients)]
+    for client in bad:
+        client.send(*(dict(request, id=i) for i in range(times)))
+    return good, stream, bad
+
+
 # Memory -----------------------------------------------------------------------------------------------------
 
 @test("40 long lines at a time, more than the memory: the longest are refused as overloaded, the others taken up, all go on")
@@ -112,11 +122,7 @@ def _():
 @test("subscriptions to everything that nobody reads, with large events: bounded, and a good reader gets every event")
 def _():
     with World(SETTINGS) as world:
-        good, stream = world.client(), world.stream()
-        fill(good, stream, 20, 512 * KIB)
-        bad = [world.client() for _ in range(2)]
-        for client in bad:
-            client.send(*({"op": "subscribe", "id": i, "stream": "$all", "from": "start"} for i in range(64)))
+        good, stream, bad = greedy(world, 20, 2, 64, {"op": "subscribe", "stream": "$all", "from": "start"})
         reader = world.client()
         reader.subscribe(limit=40, timeout_ms=40000, stream=stream, **{"from": "start"})
         equal(numbers([reader.push("event", limit=30) for _ in range(20)]), list(range(20)), "numbers")
@@ -128,12 +134,8 @@ def _():
 @test("the biggest pages, asked for and never read: bounded, and a good client reads them all")
 def _():
     with World(SETTINGS) as world:
-        good, stream = world.client(), world.stream()
-        fill(good, stream, 12, 512 * KIB)
-        bad = [world.client() for _ in range(6)]
-        for client in bad:
-            client.send(*({"op": "execute", "id": i, "message": "ReadAllEvents", "body": {"max_count": 4096}, "timeout_ms": 60000}
-                          for i in range(8)))
+        good, stream, bad = greedy(world, 12, 6, 8, {"op": "execute", "message": "ReadAllEvents", "body": {"max_count": 4096},
+                                                     "timeout_ms": 60000})
         for _ in range(3):
             equal(len(good.read(stream, limit=30, timeout_ms=30000)["events"]), 12, "events")
         within_bounds(world)
