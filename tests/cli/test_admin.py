@@ -94,7 +94,7 @@ def status_all(world):
         true(line in shown.splitlines(), "%r in %s" % (line, shown))
     rows = [line.split() for line in shown.split("\n\n", 1)[1].splitlines()]
     true(["1", "worker", "1000", "42", "-", "1", "d", "1", "h", "5", "1", "2", "2"] in rows, shown)
-    true(["2", "-", "1000", "42", "1", "d", "1", "h", "5", "1", "2", "0"] in rows, shown)
+    true(["2", "-", "1000", "42", "-", "1", "d", "1", "h", "5", "1", "2", "0"] in rows, shown)
     true(["1", "s1", "persistent", "people", "g", "live", "10", "3", "99", "96", "0"] in rows, shown)
     equal(sum(row[:2] == ["1", "s2"] for row in rows), 1)
 
