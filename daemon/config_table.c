@@ -185,9 +185,11 @@ const struct setting config_table[] = {
 	  false,
 	  "Where /metrics, /healthz and /readyz are told over HTTP, without a password: PORT on "
 	  "127.0.0.1, ADDRESS:PORT, or [ADDRESS]:PORT for IPv6. Port 0: the system chooses one, which "
-	  "the log names. Empty: nowhere." },
+	  "the log names. Where others than this machine can reach it, the log says so at each start "
+	  "and reload. Empty: nowhere." },
 	{ "daemon", "state_dir", SETTING_TEXT, AT(daemon.state_dir), "", 0, 180, NULL, false,
-	  "The directory for the file of checkpoints, which is made when the first one is used. Empty: "
+	  "The directory for the file of checkpoints, which is made when the first one is used, for "
+	  "the daemon's user alone to read. Empty: "
 	  "$STATE_DIRECTORY where systemd sets that (StateDirectory=), else /var/lib/esbridge." },
 	{ "daemon", "checkpoint_delay", SETTING_DURATION, AT(daemon.checkpoint_delay), "100ms", 0,
 	  MINUTE, NULL, true,

@@ -190,6 +190,8 @@ static void reload(struct daemon *d)
 		apply(d);
 		take_rules(d, &fresh);
 		config_free(&fresh);
+		if (d->metrics != NULL)
+			metrics_http_warn(d->metrics);
 		log_write(LOG_NOTICE, "settings read again file=%s", d->options->file);
 	} else {
 		log_write(LOG_ERROR, "the settings stay as they were file=%s", d->options->file);

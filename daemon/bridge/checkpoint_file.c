@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <sqlite3.h>
 
@@ -183,9 +184,12 @@ struct checkpoint_file *checkpoint_file_open(const char *path, char fault[CHECKP
 {
 	struct checkpoint_file *f = mem_new(sizeof(*f));
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+	mode_t mask = umask(0177); /* a new file, and its WAL, are for this user alone */
+	int opened = sqlite3_open_v2(path, &f->db, flags, NULL);
 
+	umask(mask);
 	f->path = mem_text(path);
-	if (sqlite3_open_v2(path, &f->db, flags, NULL) != SQLITE_OK)
+	if (opened != SQLITE_OK)
 		fail(f, f->db == NULL ? "out of memory" : NULL);
 	else if (prepare(f))
 		return f;

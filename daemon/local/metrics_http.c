@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "local/client.h"
@@ -17,7 +18,6 @@ enum {
 	PATIENCE_MS = 5000, /* for the whole of a connection */
 	REST_MS = 200,      /* after the process has run out of descriptors */
 	REQUEST_MOST = 8192,
-	ENDPOINT_MOST = INET6_ADDRSTRLEN + 16,
 };
 
 struct metrics_http {
@@ -422,31 +422,41 @@ static bool is_loopback(const struct sockaddr_storage *address)
 	return IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
 }
 
-/* Tells where it listens: the kernel may have chosen the port. */
-static void tell(const struct metrics_http *h)
+/* Where H listens: the kernel may have chosen the port. False where that cannot be told. */
+static bool look_where(const struct metrics_http *h, char text[ENDPOINT_TEXT], bool *loopback)
 {
 	struct sockaddr_storage address;
-	const struct sockaddr_in *four = (const struct sockaddr_in *)(void *)&address;
-	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(void *)&address;
 	socklen_t len = sizeof(address);
-	char host[INET6_ADDRSTRLEN] = "";
-	char endpoint[ENDPOINT_MOST];
+	struct endpoint e;
 
 	memset(&address, 0, sizeof(address));
-	if (getsockname(h->fd, (struct sockaddr *)&address, &len) != 0)
-		return;
-	if (address.ss_family == AF_INET) {
-		inet_ntop(AF_INET, &four->sin_addr, host, sizeof(host));
-		snprintf(endpoint, sizeof(endpoint), "%s:%u", host, ntohs(four->sin_port));
-	} else {
-		inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof(host));
-		snprintf(endpoint, sizeof(endpoint), "[%s]:%u", host, ntohs(six->sin6_port));
-	}
-	log_write(LOG_NOTICE, "metrics are told over HTTP endpoint=%s", endpoint);
-	if (!is_loopback(&address))
+	if (getsockname(h->fd, (struct sockaddr *)&address, &len) != 0 ||
+	    !endpoint_of_address((const struct sockaddr *)&address, &e))
+		return false;
+	endpoint_format(&e, text);
+	*loopback = is_loopback(&address);
+	return true;
+}
+
+void metrics_http_warn(const struct metrics_http *h)
+{
+	char text[ENDPOINT_TEXT];
+	bool loopback;
+
+	if (look_where(h, text, &loopback) && !loopback)
 		log_write(LOG_WARNING,
 			  "metrics can be read by everybody who reaches this address endpoint=%s",
-			  endpoint);
+			  text);
+}
+
+static void tell(const struct metrics_http *h)
+{
+	char text[ENDPOINT_TEXT];
+	bool loopback;
+
+	if (look_where(h, text, &loopback))
+		log_write(LOG_NOTICE, "metrics are told over HTTP endpoint=%s", text);
+	metrics_http_warn(h);
 }
 
 static bool listen_on(struct metrics_http *h, const char *text, char *fault, size_t size)

@@ -30,4 +30,7 @@ struct metrics_http *metrics_http_new(struct local *local, const char *text, cha
 				      size_t size);
 void metrics_http_free(struct metrics_http *h);
 
+/* Says in the log where others than this machine can reach it. metrics_http_new() does so too. */
+void metrics_http_warn(const struct metrics_http *h);
+
 #endif

@@ -684,6 +684,21 @@ def _():
         equal(begun(world, stream, 0)[1]["resumed_after"], 6, "resumed")
 
 
+@test("a new file, and what SQLite makes beside it, are for the daemon's user alone, whatever its umask lets others have")
+def _():
+    before = os.umask(0)
+    try:
+        world = Kept()
+    finally:
+        os.umask(before)
+    with world:
+        client, stream = world.client(), world.stream()
+        client.write(stream, "a")
+        client.subscribe(stream=stream, checkpoint="c")
+        files = {name: os.stat(os.path.join(world.folder, name)).st_mode & 0o777 for name in os.listdir(world.folder) if "sqlite" in name}
+        equal(files, {"checkpoints.sqlite": 0o600, "checkpoints.sqlite-wal": 0o600}, "modes")
+
+
 @test("the file is moved away while it is in use: that is noticed")
 def _():
     with Kept({"checkpoint_timeout": "100ms", "checkpoint_delay": "1ms"}) as world:

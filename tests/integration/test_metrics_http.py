@@ -2,6 +2,7 @@
 """The HTTP listener: /metrics, /healthz, /readyz, what it refuses, and that nobody ties it or the daemon up."""
 
 import re
+import signal
 import socket
 import subprocess
 
@@ -168,6 +169,10 @@ def _(world):
 def _(_):
     with World({"daemon": {"metrics_listen": "0.0.0.0:0"}}) as world:
         true(" warning metrics can be read by everybody who reaches this address endpoint=0.0.0.0:" in world.bridge.said(), "the warning")
+        for count in (1, 2):
+            equal(world.bridge.said().count(" warning metrics can be read"), count, "how often it is told")
+            world.bridge.process.send_signal(signal.SIGHUP)
+            until(lambda c=count: world.bridge.said().count("settings read again") == c, "read again")
     with World({"daemon": {"metrics_listen": "127.0.0.1:0"}}) as world:
         equal(get(world, "/healthz")[0], 200, "health")
         true("can be read by everybody" not in world.bridge.said(), "no warning")

@@ -34,7 +34,7 @@ NOT_APPLIED = {
 # The directives that are applied by each step, in the order of the steps.
 LIMITS = ["LimitNOFILE", "WatchdogSec"]
 NAMESPACES = ["PrivateMounts", "RuntimeDirectory", "RuntimeDirectoryMode", "StateDirectory", "StateDirectoryMode", "ConfigurationDirectory",
-              "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "ProtectControlGroups", "ProtectProc", "ProcSubset"]
+              "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "ProtectControlGroups", "ProtectProc", "ProcSubset", "LoadCredential"]
 PRIVILEGES = ["KeyringMode", "CapabilityBoundingSet", "AmbientCapabilities", "User", "Group", "NoNewPrivileges", "UMask"]
 FILTERS = ["SystemCallFilter", "SystemCallErrorNumber", "SystemCallArchitectures", "RestrictAddressFamilies", "RestrictNamespaces",
            "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality", "MemoryDenyWriteExecute", "ProtectClock", "ProtectHostname",
@@ -156,6 +156,24 @@ def place_directories(directives, folder, owner):
     return writable, variables
 
 
+def place_credentials(directives, target, etc, owner):
+    """What LoadCredential= names, read with the powers of the manager, is in TARGET for the service alone. ETC: its /etc/esbridge."""
+    if "LoadCredential" not in directives:
+        return {}
+    os.makedirs(target, exist_ok=True)
+    for value in directives["LoadCredential"]:
+        name, _, path = value.partition(":")
+        with open(path.replace("/etc/esbridge", etc), "rb") as source, open(os.path.join(target, name), "wb") as copy:
+            copy.write(source.read())
+            os.fchmod(copy.fileno(), 0o400)
+            if owner:
+                os.fchown(copy.fileno(), *owner)
+    if owner:
+        os.chown(target, *owner)
+    os.chmod(target, 0o500)
+    return {"CREDENTIALS_DIRECTORY": target}
+
+
 def make_devices():
     """/dev with nothing in it that reaches a device."""
     nodes = {name: os.open("/dev/" + name, os.O_PATH) for name in ("null", "zero", "full", "random", "urandom", "tty")}
@@ -175,6 +193,7 @@ def hide_homes():
 
 def make_mounts(directives, folder, owner):
     writable, variables = place_directories(directives, folder, owner)
+    variables.update(place_credentials(directives, "/run/credentials/esbridged.service", "/etc/esbridge", owner))
     set_read_only("/", True)
     for path in writable:
         set_read_only(path, False)
@@ -193,7 +212,7 @@ def enter_namespaces(directives, folder, owner, report):
     except OSError as fault:
         for name in NAMESPACES:
             report[name] = "no namespaces on this machine: %s" % fault
-        return {}
+        return place_credentials(directives, os.path.join(folder, "credentials"), os.path.join(folder, "etc"), owner)
     variables = make_mounts(directives, folder, owner if root else None)
     try:
         mount("proc", "/proc", "proc", NOSUID | NODEV | NOEXEC, "hidepid=invisible,subset=pid")

@@ -144,18 +144,19 @@ class Confined(Managed):
         self.config = os.path.join(self.etc, "esbridged.conf")
         self.notify_name = "@" + folder     # the path of one is out of sight
         self.env = dict(self.env, **{k: v for k, v in ENV.items() if k == "ASAN_OPTIONS"})
+        self.unit = UNIT
 
     def command(self, arguments):
         if has_directories():
             arguments = ["/etc/esbridge/esbridged.conf" if a == self.config else a for a in arguments]
-        return super().command(SANDBOX + [UNIT, self.folder] + arguments)
+        return super().command(SANDBOX + [self.unit, self.folder] + arguments)
 
 
 class Place(World):
     """A World whose daemon is confined, with the paths that the settings have of themselves."""
 
-    def __init__(self, settings=None, server=None, handed=None, files=(), **options):
-        self.server, self.handed, self.files = server, handed, files
+    def __init__(self, settings=None, server=None, handed=None, files=(), more="", **options):
+        self.server, self.handed, self.files, self.more = server, handed, files, more
         super().__init__(settings, **options)
 
     def make_bridge(self, settings):
@@ -176,6 +177,9 @@ class Place(World):
         for name, content in self.files:
             with open(os.path.join(bridge.etc, name), "wb") as file:
                 file.write(content)
+            os.chmod(file.name, 0o600 if name == "password" else 0o644)
+        if self.more:
+            bridge.unit = with_unit(self.more, self.folder)
         return bridge
 
 
@@ -210,7 +214,10 @@ def _():
         until(lambda: client.ok("hello")["limits"]["depth"] == 33, "the settings are read again")
 
         world.bridge.terminate()
-        true(os.path.exists(os.path.join(world.folder, "state", "checkpoints.sqlite")), "checkpoints are in the state directory")
+        state = os.path.join(world.folder, "state")
+        if has_directories():
+            equal(os.stat(state).st_mode & 0o777, 0o700, "mode of the state directory")
+        equal(os.stat(os.path.join(state, "checkpoints.sqlite")).st_mode & 0o777, 0o600, "mode of the checkpoints in it")
         equal(os.listdir(os.path.join(world.folder, "run")), [], "the socket is gone")
         world.bridge.start()
         world.connected()
@@ -218,6 +225,23 @@ def _():
         client.subscribe(stream=stream, checkpoint="place", window=10)
         equal(client.push("event")["event"]["event_number"], 3, "number after the restart")
         world.baseline = None
+
+
+@test("the password is a credential of systemd's, whose file the daemon itself may not read")
+def _():
+    source = "/etc/esbridge/password"
+    store = {"username": "admin", "password_file": "password"}
+    with Place({"store": store}, files=[("password", b"changeit\n")], more="LoadCredential=password:" + source) as world:
+        client = world.client()
+        client.execute("ReadAllEvents", {"max_count": 1})
+        with open("/proc/%d/environ" % world.bridge.process.pid, "rb") as file:
+            true(b"CREDENTIALS_DIRECTORY=" in file.read(), "the directory is told")
+        true("password" not in world.bridge.said(), "not a word of it: %r" % world.bridge.said())
+        world.bridge.process.send_signal(signal.SIGHUP)
+        until(lambda: "settings read again" in world.bridge.said(), "read again, and the credential with them")
+        client.execute("ReadAllEvents", {"max_count": 1})
+        mode = os.stat(os.path.join(world.bridge.etc, "password"))
+        equal((mode.st_mode & 0o777, mode.st_uid), (0o600, os.getuid()), "of the file")
 
 
 @test("by TLS, with the authority among its settings")
