@@ -22,10 +22,12 @@ struct execute {
 	uint64_t began_us;       /* of a ping, as exactly as can be */
 	uint64_t taken_us;       /* of loop_now_us() */
 	uint64_t timeout_ms;
+	struct deadline patience; /* while it waits for its turn */
 };
 
 enum {
 	SUBJECT_TEXT = 400,
+	PAGE_MOST = 4096,   /* events: the store reads no more at once */
 	SPARES_MOST = 256,  /* requests kept to be used again, */
 	SPARE_BYTES = 4096, /* each with two buffers of no more than this */
 };
@@ -415,6 +417,61 @@ static void fail_overloaded(struct execute *e)
 		     : "too many requests wait for the store");
 }
 
+static void ask_again(struct request *r);
+
+static void ask_store(struct execute *e, uint64_t timeout_ms)
+{
+	if (!operation_start(&e->operation, &e->operation.conversation.node.id, timeout_ms))
+		fail_overloaded(e);
+}
+
+/* Nobody waits for the answer. */
+static void give_up(struct execute *e)
+{
+	request_end(&e->request);
+	execute_free(e);
+}
+
+static void on_turn(struct turn *t, bool granted)
+{
+	struct execute *e = CONTAINER(t, struct execute, request.turn);
+	struct loop *loop = e->request.bridge->loop;
+	uint64_t end = e->patience.at;
+
+	loop_clear_deadline(loop, &e->patience);
+	if (!granted)
+		fail(e, ERROR_SHUTTING_DOWN, false, "esbridge is shutting down");
+	else if (!e->request.session->events->is_there(e->request.session))
+		give_up(e);
+	else if (session_is_full(e->request.session, e->request.expected))
+		request_hold(&e->request, e->request.expected, ask_again);
+	else
+		ask_store(e, end > loop_now(loop) ? end - loop_now(loop) : 1);
+}
+
+static void on_impatient(void *arg)
+{
+	struct execute *e = arg;
+	bool ready = store_is_ready(e->request.bridge->store);
+
+	fail(e, ready ? ERROR_OVERLOADED : ERROR_UNAVAILABLE, false,
+	     ready ? "too many large reads wait for the store"
+		   : "no connection to the store within the time allowed");
+}
+
+/* Sends E, which reads a page, when it is its turn. */
+static void ask_in_turn(struct execute *e)
+{
+	if (request_take_turn(&e->request, on_turn, ask_again)) {
+		e->operation.has_turn = e->request.turn.had;
+		ask_store(e, e->timeout_ms);
+		return;
+	}
+	e->operation.has_turn = true;
+	deadline_init(&e->patience, on_impatient, e);
+	loop_set_deadline(e->request.bridge->loop, &e->patience, e->timeout_ms);
+}
+
 /*
  * A client that asks for more than it reads: the answer is let go, and the read is sent again when
  * there is room. Reads alone have large answers, and may be repeated.
@@ -423,13 +480,11 @@ static void ask_again(struct request *r)
 {
 	struct execute *e = CONTAINER(r, struct execute, request);
 
-	if (r->session == NULL) {
-		request_end(r);
-		execute_free(e);
-	} else if (!operation_start(&e->operation, &e->operation.conversation.node.id,
-				    e->timeout_ms)) {
-		fail_overloaded(e);
-	}
+	loop_clear_deadline(r->bridge->loop, &e->patience);
+	if (r->session == NULL)
+		give_up(e);
+	else
+		ask_in_turn(e);
 }
 
 static void answered(struct execute *e, const struct package *package)
@@ -540,16 +595,27 @@ static struct execute *execute_new(struct bridge *bridge, const struct message *
 	return e;
 }
 
+static uint32_t events_wanted(const struct execute *e)
+{
+	int64_t count = number_in(request_payload(e),
+				  field_number(e->message->request, "max_count"), PAGE_MOST);
+
+	return count < 1 ? 1 : count > PAGE_MOST ? PAGE_MOST : (uint32_t)count;
+}
+
 static void start(struct execute *e, struct session *s, const struct request_id *id,
 		  const struct guid *correlation, uint64_t timeout_ms)
 {
 	e->timeout_ms = timeout_ms;
 	e->taken_us = loop_now_us(s->bridge->loop);
 	request_begin(&e->request, s, id, buffer_len(&e->operation.frame));
-	if (e->message != NULL && e->message->reads_page)
-		request_expect_page(&e->request);
-	if (!operation_start(&e->operation, correlation, timeout_ms))
+	if (e->message != NULL && e->message->reads_page) {
+		e->operation.conversation.node.id = *correlation;
+		request_expect_page(&e->request, events_wanted(e));
+		ask_in_turn(e);
+	} else if (!operation_start(&e->operation, correlation, timeout_ms)) {
 		fail_overloaded(e);
+	}
 }
 
 /* False, with the request refused, where the client's own correlation id cannot be taken. */

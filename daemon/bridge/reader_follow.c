@@ -264,6 +264,7 @@ void follow_begin(struct reader *r, const struct subscribe_arguments *a)
 		catchup_begin_after(c, r->resumed.place);
 	}
 	c->batch = a->read_batch;
+	c->lane = &r->session->lane;
 	c->require_master = a->require_master;
 	c->timeout_ms = r->session->bridge->settings.operation_timeout;
 	catchup_start(c, r->session->bridge->store);

@@ -21,8 +21,8 @@ uint64_t bridge_pushed(const struct bridge *bridge)
 	return sum;
 }
 
-/* What a page is taken to have before one has come. */
-enum { FIRST_PAGE = 512 * 1024 };
+/* What an event of a page is taken to have before one has come, and at least. */
+enum { FIRST_EVENT = 1024, EVENT_LEAST = 64 };
 
 /* The answer that R was asked again for has come, or will not. */
 static void await_no_more(struct session *s, struct request *r)
@@ -40,12 +40,26 @@ static void request_forget(struct session *s, struct request *r)
 	s->in_flight--;
 	s->asked -= r->bytes;
 	s->expected -= r->expected;
+	if (r->turn.had)
+		turn_leave_lane(&r->turn);
+}
+
+/* R forgets its client, which has gone, before it was sent, or sent again. */
+static void request_let_go(struct session *s, struct request *r)
+{
+	list_remove(&r->held);
+	if (turn_waits(&r->turn))
+		turn_end(&s->bridge->store->turns, &r->turn);
+	request_forget(s, r);
+	r->again(r);
 }
 
 void session_init(struct session *s, struct bridge *bridge, const struct session_events *events,
 		  struct buffer *out, unsigned number)
 {
 	*s = (struct session){ .bridge = bridge, .events = events, .out = out, .number = number };
+	s->event_bytes = FIRST_EVENT;
+	lane_init(&s->lane);
 	link_init(&s->requests);
 	link_init(&s->held);
 	link_init(&s->subscriptions);
@@ -59,11 +73,10 @@ void session_end(struct session *s)
 	reader_end_all(s);
 	while ((l = list_first(&s->requests)) != NULL) {
 		r = CONTAINER(l, struct request, link);
-		request_forget(s, r);
-		if (link_used(&r->held)) {
-			list_remove(&r->held);
-			r->again(r);
-		}
+		if (link_used(&r->held) || turn_waits(&r->turn))
+			request_let_go(s, r);
+		else
+			request_forget(s, r);
 	}
 }
 
@@ -97,14 +110,16 @@ void session_go_on(struct session *s)
 
 void session_forget_held(struct session *s)
 {
-	struct link *l;
+	struct link *l, *next;
 
-	while ((l = list_first(&s->held)) != NULL) {
-		struct request *r = CONTAINER(l, struct request, held);
+	while ((l = list_first(&s->held)) != NULL)
+		request_let_go(s, CONTAINER(l, struct request, held));
+	for (l = list_first(&s->requests); l != NULL; l = next) {
+		struct request *r = CONTAINER(l, struct request, link);
 
-		list_remove(l);
-		request_forget(s, r);
-		r->again(r);
+		next = list_next(&s->requests, l);
+		if (turn_waits(&r->turn))
+			request_let_go(s, r);
 	}
 }
 
@@ -135,6 +150,8 @@ void request_hold(struct request *r, size_t size, void (*again)(struct request *
 	struct session *s = r->session;
 
 	await_no_more(s, r);
+	if (r->turn.had)
+		turn_end(&s->bridge->store->turns, &r->turn);
 	r->again = again;
 	r->size = size;
 	s->hungry = true;
@@ -152,17 +169,20 @@ void request_begin(struct request *r, struct session *s, const struct request_id
 	r->awaited = 0;
 	link_init(&r->link);
 	link_init(&r->held);
+	r->turn.lane = NULL;
+	r->turn.had = false;
 	list_append(&s->requests, &r->link);
 	s->in_flight++;
 	s->asked += bytes;
 	s->bridge->requests++;
 }
 
-void request_expect_page(struct request *r)
+void request_expect_page(struct request *r, uint32_t count)
 {
 	struct session *s = r->session;
 
-	r->expected = s->page_bytes != 0 ? s->page_bytes : FIRST_PAGE;
+	r->count = count;
+	r->expected = s->event_bytes * count;
 	s->expected += r->expected;
 }
 
@@ -170,8 +190,25 @@ void request_count_page(struct request *r, size_t bytes)
 {
 	struct session *s = r->session;
 
-	if (s != NULL && r->expected > 0)
-		s->page_bytes = bytes > s->page_bytes / 2 ? bytes : s->page_bytes / 2;
+	if (s == NULL || r->expected == 0)
+		return;
+	s->event_bytes /= 2;
+	if (s->event_bytes < bytes / r->count)
+		s->event_bytes = bytes / r->count;
+	if (s->event_bytes < EVENT_LEAST)
+		s->event_bytes = EVENT_LEAST;
+}
+
+bool request_take_turn(struct request *r, void (*come)(struct turn *t, bool granted),
+		       void (*again)(struct request *r))
+{
+	struct session *s = r->session;
+
+	if (r->expected <= TURN_FREE)
+		return true;
+	r->again = again;
+	turn_init(&r->turn, come);
+	return turn_take(&s->bridge->store->turns, &r->turn, &s->lane, r->expected);
 }
 
 void request_end(struct request *r)
@@ -179,6 +216,8 @@ void request_end(struct request *r)
 	struct session *s = r->session;
 
 	r->bridge->requests--;
+	if (r->turn.had || r->turn.lane != NULL)
+		turn_end(&r->bridge->store->turns, &r->turn);
 	if (s == NULL)
 		return;
 	request_forget(s, r);

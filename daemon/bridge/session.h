@@ -100,6 +100,8 @@ struct session_events {
 	/* A request or a subscription has ended: another may be taken up, or the client may be
 	 * done. */
 	void (*eased)(struct session *session);
+	/* False where the client has gone, which is not noticed while it is not read from. */
+	bool (*is_there)(struct session *session);
 	/* The session waits (`waits` is set) until session_go_on(), which is to be called in MS. */
 	void (*waits)(struct session *session, uint64_t ms);
 };
@@ -118,7 +120,8 @@ struct session {
 	uint32_t in_flight; /* length of that list */
 	size_t asked;       /* bytes of the packages of those requests, */
 	size_t expected;    /* and about as many of the answers to those that read pages */
-	size_t page_bytes;  /* of such an answer, about; 0: none has come */
+	size_t event_bytes; /* of such an answer, for each event that was asked for, about */
+	struct lane lane;   /* of all that is large and asked of the store for it */
 	struct link held;   /* reads whose answer had no room; asked again by session_resume() */
 	size_t awaited;     /* bytes of those answers that are asked for again, and have not come */
 	bool hungry;        /* something waits for room in the output: session_resume() is wanted */
@@ -178,18 +181,27 @@ struct request {
 	struct session *session; /* NULL once the client is gone */
 	struct link link;
 	struct link held;                 /* on the session's list of that name, or on none */
-	void (*again)(struct request *r); /* for a request that is held */
+	void (*again)(struct request *r); /* for a request that is held, or waits for its turn */
 	size_t size;                      /* of its answer */
 	size_t awaited;                   /* what of `awaited` of the session is for it */
 	struct request_id id;
-	unsigned client; /* its number in the log, also when it is gone */
-	size_t bytes;    /* of its package, counted in `asked` of the session */
-	size_t expected; /* of its answer, counted in `expected`; 0 where it reads no page */
+	unsigned client;  /* its number in the log, also when it is gone */
+	size_t bytes;     /* of its package, counted in `asked` of the session */
+	size_t expected;  /* of its answer, counted in `expected`; 0 where it reads no page */
+	uint32_t count;   /* of the events that it asks for, where it reads one */
+	struct turn turn; /* to be asked of the store, where it is likely to be large */
 };
 
-/* R, which has begun, is answered by a page of the store. Lines wait while more is expected than
- * the client may have unread: what is not asked for needs no room. */
-void request_expect_page(struct request *r);
+/* R, which has begun, is answered by a page of up to COUNT events of the store. Lines wait while
+ * more is expected than the client may have unread: what is not asked for needs no room. */
+void request_expect_page(struct request *r, uint32_t count);
+
+/*
+ * True where R, which reads a page, may be sent to the store; where it has to wait for its turn,
+ * COME is called then, and AGAIN where its client goes before that.
+ */
+bool request_take_turn(struct request *r, void (*come)(struct turn *t, bool granted),
+		       void (*again)(struct request *r));
 
 /* A page of BYTES has come for R. */
 void request_count_page(struct request *r, size_t bytes);

@@ -326,18 +326,24 @@ static void on_work(void *arg)
 	finish(c);
 }
 
+/* Asks whether the other side still reads, and notes where it does not. */
+static void look_whether_gone(struct client *c)
+{
+	struct pollfd p = { .fd = c->fd, .events = 0 };
+
+	if (!c->gone && poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0)
+		be_gone(c);
+}
+
 /*
  * The end of the input is a half-close as long as the other side still reads, and that can only be
  * told by asking. An edge-triggered event wakes us when it stops to.
  */
 static void on_closed(evutil_socket_t fd, short what, void *arg)
 {
-	struct client *c = arg;
-	struct pollfd p = { .fd = fd, .events = 0 };
-
+	(void)fd;
 	(void)what;
-	if (!c->gone && poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0)
-		be_gone(c);
+	look_whether_gone(arg);
 }
 
 /* libevent wants all events of a descriptor to be edge-triggered, or none. */
@@ -358,7 +364,7 @@ static void end_of_input(struct client *c)
 	event_add(c->readable, NULL);
 	if (writing)
 		event_add(c->writable, NULL);
-	on_closed(c->fd, EV_READ, c);
+	look_whether_gone(c);
 	work_later(c);
 }
 
@@ -468,6 +474,15 @@ static void on_eased(struct session *s)
 		work_later(c);
 }
 
+static bool is_there(struct session *s)
+{
+	struct client *c = CONTAINER(s, struct client, session);
+
+	if (!c->closed)
+		look_whether_gone(c);
+	return !c->closed && !c->gone;
+}
+
 static void on_waits(struct session *s, uint64_t ms)
 {
 	struct client *c = CONTAINER(s, struct client, session);
@@ -485,6 +500,7 @@ static void on_paid(void *arg)
 static const struct session_events session_events = {
 	.wrote = on_wrote,
 	.eased = on_eased,
+	.is_there = is_there,
 	.waits = on_waits,
 };
 

@@ -14,10 +14,10 @@ enum {
 			       left */
 	RETRY = 100,        /* milliseconds until a read that failed is tried again */
 	KEEP_PAGE = 64 * 1024,
-	PAGE_LARGE = 4 * 1024 * 1024,  /* the next one is to have no more than this, */
-	PAGE_IN_NEED = 256 * 1024,     /* or this, where memory is short */
-	PAGE_SMALL = 64 * 1024,        /* as little as one counts among all that are asked for, */
-	PAGES_MOST = 32 * 1024 * 1024, /* and about as much as is asked for at one time */
+	PAGE_LARGE = 512 * 1024,   /* the next one is to have no more than this, */
+	PAGE_IN_NEED = 256 * 1024, /* or this, where memory is short */
+	FIRST_EVENTS = 32,         /* asked for while it is not known how large they are, */
+	GROWTH = 4,                /* and as many times more than the last, at most, then */
 };
 
 /* The number of the event that ends a hard-deleted stream. */
@@ -98,19 +98,9 @@ static const struct page_kind *kind_of(const struct catchup *c)
 /* The one place where the state changes. */
 static void set_state(struct catchup *c, enum catchup_state state)
 {
-	list_remove(&c->queued);
-	c->store->page_bytes -= c->expected;
-	c->expected = 0;
+	if (state != CATCHUP_QUEUED && state != CATCHUP_READING)
+		turn_end(&c->store->turns, &c->turn);
 	c->state = state;
-	if (state == CATCHUP_READING) {
-		c->expected = c->page_bytes;
-		c->store->page_bytes += c->expected;
-	} else if (state == CATCHUP_QUEUED) {
-		list_append(&c->store->page_queue, &c->queued);
-	}
-	if (!list_empty(&c->store->page_queue) && c->store->page_bytes < PAGES_MOST)
-		loop_put_off(c->store->loop,
-			     &CONTAINER(c->store->page_queue.next, struct catchup, queued)->give);
 }
 
 static void quiet(struct catchup *c)
@@ -229,18 +219,32 @@ static bool send_read(struct catchup *c, struct place from, int32_t count)
 	return false;
 }
 
-/* The store answers in turn: behind pages without end for one client all others would wait. */
-static void read_page(struct catchup *c)
+/* It has its turn. */
+static void ask_page(struct catchup *c)
 {
-	if (c->store->page_bytes >= PAGES_MOST) {
-		set_state(c, CATCHUP_QUEUED);
-		return;
-	}
 	c->read_is_late = c->listener.begun;
 	c->redelivering = false;
 	/* Where there is no room one event is enough to tell how far the store is. */
 	c->asked = c->events->room(c, 0) ? c->batch_now : 1;
 	set_state(c, send_read(c, c->next, c->asked) ? CATCHUP_READING : CATCHUP_BEHIND);
+}
+
+static void on_turn(struct turn *t, bool granted)
+{
+	struct catchup *c = CONTAINER(t, struct catchup, turn);
+
+	if (granted)
+		ask_page(c);
+	else
+		set_state(c, CATCHUP_BEHIND);
+}
+
+static void read_page(struct catchup *c)
+{
+	if (turn_take(&c->store->turns, &c->turn, c->lane, c->page_bytes))
+		ask_page(c);
+	else
+		set_state(c, CATCHUP_QUEUED);
 }
 
 static void read_again(struct catchup *c)
@@ -416,15 +420,15 @@ static void fit_batch(struct catchup *c, size_t page, size_t most)
 static void choose_batch(struct catchup *c, size_t page)
 {
 	size_t most = c->store->settings.connection.frame_limit / 2;
-	int32_t longest = c->asked < c->batch_now ? c->batch_now : 2 * c->batch_now;
+	int32_t longest = c->asked < c->batch_now ? c->batch_now : GROWTH * c->batch_now;
 
 	if (most > PAGE_LARGE)
 		most = PAGE_LARGE;
 	c->batch_now = longest > c->batch ? c->batch : longest;
 	fit_batch(c, page, most);
 	c->page_bytes = (size_t)((uint64_t)page * (uint64_t)c->batch_now / (uint64_t)c->asked);
-	if (c->page_bytes < PAGE_SMALL)
-		c->page_bytes = PAGE_SMALL;
+	if (c->page_bytes < TURN_FREE)
+		c->page_bytes = TURN_FREE;
 }
 
 /* Memory is short, and the reader has no room: the rest of a page is let go, and read again in
@@ -444,8 +448,8 @@ static void let_go(struct catchup *c)
 }
 
 /*
- * Reads the page that was queued, or gives what is left of one, as far as there is room. Runs at
- * the end of a turn of the loop: it is asked for from inside the owner's own calls.
+ * Gives what is left of a page, as far as there is room. Runs at the end of a turn of the loop: it
+ * is asked for from inside the owner's own calls.
  */
 static void on_give(void *arg)
 {
@@ -454,10 +458,6 @@ static void on_give(void *arg)
 	struct resolved_event event;
 	struct wire_field f = { .number = 0 };
 
-	if (c->state == CATCHUP_QUEUED) {
-		read_page(c);
-		return;
-	}
 	while (c->state == CATCHUP_GIVING && list_empty(&c->redeliveries) &&
 	       c->read.state == OPERATION_IDLE) {
 		struct wire before = c->page_at;
@@ -683,6 +683,7 @@ static void read_less(struct catchup *c)
 	log_write(LOG_INFO,
 		  "a page of events was larger than what is taken in, reading less events=%d",
 		  (int)c->batch_now);
+	set_state(c, CATCHUP_BEHIND);
 	read_page(c);
 }
 
@@ -930,14 +931,15 @@ void catchup_start(struct catchup *c, struct store *store)
 	c->noted.commit = -1;
 	c->live_from = -1;
 	c->known.commit = c->had.commit = -1;
-	c->batch_now = c->batch;
+	c->batch_now = c->batch < FIRST_EVENTS ? c->batch : FIRST_EVENTS;
 	c->page_bytes = PAGE_LARGE;
+	c->read.has_turn = true;
 	c->least = c->next;
 	operation_init(&c->read, store);
 	deadline_init(&c->retry, on_retry, c);
 	job_init(&c->give, on_give, c);
 	link_init(&c->redeliveries);
-	link_init(&c->queued);
+	turn_init(&c->turn, on_turn);
 	store_watch(store, &c->watcher);
 	if (c->from_end) {
 		join(c);

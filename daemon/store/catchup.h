@@ -22,7 +22,7 @@
 enum catchup_state {
 	CATCHUP_IDLE,
 	CATCHUP_BEHIND,  /* a page is to be read, as soon as there is room for what is in it */
-	CATCHUP_QUEUED,  /* it waits: too much is asked for already */
+	CATCHUP_QUEUED,  /* it waits for its turn */
 	CATCHUP_READING, /* it is asked for */
 	CATCHUP_GIVING,  /* it is there, and not all of it is given */
 	CATCHUP_JOINING, /* at the end of the pages, the live subscription is asked for */
@@ -82,6 +82,7 @@ struct catchup {
 	int32_t batch;     /* events in a page, 1 to 4096 */
 	bool require_master;
 	uint32_t timeout_ms; /* for each page */
+	struct lane *lane;   /* of the client that it is for */
 
 	/* Kept by the store room. */
 	struct store *store;
@@ -116,10 +117,9 @@ struct catchup {
 	int32_t asked;        /* events in the page that was asked for */
 	struct link redeliveries; /* places to be read again, see catchup_redeliver() */
 	bool redelivering;        /* the read under way is of the first of those */
-	bool leaving;       /* waits for the store to confirm the end of the live subscription */
-	struct link queued; /* on the store's queue of pages, or on none */
-	size_t page_bytes;  /* what the next page is likely to have */
-	size_t expected;    /* of the page that is asked for: counted by the store */
+	bool leaving;      /* waits for the store to confirm the end of the live subscription */
+	struct turn turn;  /* for the next page, or the one that is asked for */
+	size_t page_bytes; /* what the next page is likely to have */
 	struct deadline retry;
 	struct job give; /* to give what is left of a page */
 };

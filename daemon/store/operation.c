@@ -88,6 +88,7 @@ static void send_now(struct operation *op)
 	if (op->sent)
 		store->counters.repeated++;
 	op->sent = true;
+	store->turns.others += !op->has_turn;
 	if (op->filtered)
 		filters_ask(store);
 	set_state(op, OPERATION_IN_FLIGHT);

@@ -33,6 +33,7 @@ struct operation {
 	uint8_t other_answer; /* another that may come instead, or 0 */
 	bool repeatable;      /* may be sent again after a loss */
 	bool filtered;        /* has a filter, which not all servers know */
+	bool has_turn;        /* to ask for something large */
 	struct buffer frame;  /* the whole frame, its correlation id filled in; kept until the end,
 				 freed by the owner */
 	/* Called once. PACKAGE is NULL where nothing came; else it lives until the call returns.

@@ -145,7 +145,7 @@ struct store *store_new(struct loop *loop, const struct store_settings *settings
 	link_init(&store->lives);
 	link_init(&store->farewells);
 	link_init(&store->watchers);
-	link_init(&store->page_queue);
+	turns_init(&store->turns, loop);
 	deadline_init(&store->pause, on_pause_over, store);
 	store->connection = connection_new(loop, &settings->connection, &connection_events, store);
 	return store;
@@ -156,6 +156,7 @@ void store_free(struct store *store)
 	farewells_forget(store);
 	connection_free(store->connection);
 	loop_clear_deadline(store->loop, &store->pause);
+	turns_stop(&store->turns);
 	idtable_free(&store->conversations);
 	free(store);
 }
@@ -167,6 +168,7 @@ void store_start(struct store *store)
 
 void store_stop(struct store *store)
 {
+	turns_stop(&store->turns);
 	operations_stop(store);
 	connection_stop(store->connection);
 }

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "store/connection.h"
+#include "store/turns.h"
 
 struct store_settings {
 	struct connection_settings connection;
@@ -53,9 +54,8 @@ struct store {
 	struct link lives;         /* the live subscriptions that listeners share */
 	struct link farewells;     /* subscriptions that nobody has any more, see farewell.h */
 	uint32_t farewell_count;
-	struct link watchers;   /* in the order they came */
-	struct link page_queue; /* catch-ups whose page has to wait, in the order they came */
-	size_t page_bytes;      /* of the pages that are asked for, about */
+	struct link watchers; /* in the order they came */
+	struct turns turns;   /* of those who ask for something large */
 	enum filters filters;
 	struct conversation filters_question;
 	struct deadline

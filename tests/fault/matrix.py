@@ -87,6 +87,8 @@ class Stage:
         if "event_stream_id" in body:
             body["event_stream_id"] = stream
             self.hand.write(stream, "before")
+        if message.startswith(("ReadStream", "ReadAll", "FilteredRead")):
+            body["max_count"] = 10      # what is large has to wait for its turn, and is not read where its client has gone
         if "transaction_id" in body:
             body["transaction_id"] = self.hand.execute("TransactionStart", {"event_stream_id": stream})["transaction_id"]
         if message in ("UpdatePersistentSubscription", "DeletePersistentSubscription"):

@@ -37,6 +37,7 @@ static Suite *(*const suites[])(void) = {
 	relief_suite,
 	settings_suite,
 	transcripts_suite,
+	turns_suite,
 	wire_suite,
 };
 

@@ -39,6 +39,7 @@ Suite *outstanding_suite(void);
 Suite *relief_suite(void);
 Suite *settings_suite(void);
 Suite *transcripts_suite(void);
+Suite *turns_suite(void);
 Suite *wire_suite(void);
 
 /*

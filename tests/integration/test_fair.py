@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""What one client asks for does not keep others waiting: large answers are asked for in turn, and what is small passes by."""
+
+from harness import controlled, equal, main, test, true, until
+
+ADMIN = {"store": {"username": "admin", "password": "changeit"}}
+KIB = 1024
+
+
+def ask_pages(clients, count):
+    """COUNT of the biggest pages from each."""
+    for client in clients:
+        client.send(*({"op": "execute", "id": i, "message": "ReadAllEvents", "body": {"max_count": 4096}, "timeout_ms": 30000}
+                      for i in range(count)))
+
+
+@test("the biggest pages, asked for by ten clients, are asked of the store one at a time; a small read and a write pass by")
+def _():
+    with controlled(ADMIN) as (world, control):
+        good, bad = world.client(), [world.client() for _ in range(10)]
+        good.write("s", "a")
+        control.delay(1000, "ReadAllEventsForward", "*")
+        good.ok("ping")
+        ask_pages(bad, 8)
+        until(lambda: good.ok("status")["requests"] >= len(bad), "they are taken up")
+        for _ in range(3):
+            equal(len(good.read("s", count=1)["events"]), 1, "events")
+            good.write("s", "b")
+        asked = control.count("ReadAllEventsForward")[0]
+        answered = control.count("ReadAllEventsForwardCompleted")[1]
+        true(asked - answered <= 1, "pages asked of the store: %d, answered: %d" % (asked, answered))
+
+
+@test("a client that subscribes to everything 64 times, and two more, do not keep another from its first event")
+def _():
+    with controlled(ADMIN) as (world, control):
+        good, bad = world.client(), [world.client() for _ in range(3)]
+        good.write("s", "a")
+        control.delay(100, "ReadAllEventsForward", "*")
+        for client in bad:
+            client.send(*({"op": "subscribe", "id": i, "stream": "$all", "from": "start"} for i in range(64)))
+        for client in bad:
+            client.ask({"op": "ping", "id": "taken up"})
+        good.subscribe(stream="s", **{"from": "start"})
+        good.push("event")
+        true(control.count("ReadAllEventsForward")[0] < 96, "pages asked of the store before: %d" % control.count("ReadAllEventsForward")[0])
+
+
+@test("what a client that has gone has asked for, and was not sent yet, is not read any more")
+def _():
+    with controlled(ADMIN) as (world, control):
+        good, bad = world.client(), [world.client() for _ in range(10)]
+        good.write("s", {"event_type": "t", "data_text": "x" * 100 * KIB})
+        control.delay(200, "ReadAllEventsForward", "*")
+        good.ok("ping")
+        ask_pages(bad, 8)
+        until(lambda: good.ok("status")["requests"] >= len(bad), "they are taken up")
+        for client in bad:
+            client.close()
+            world.clients.remove(client)
+        until(lambda: good.ok("status")["requests"] == 0, "they are forgotten")
+        true(control.count("ReadAllEventsForward")[0] <= 2, "pages asked of the store: %d" % control.count("ReadAllEventsForward")[0])
+
+
+if __name__ == "__main__":
+    main(shared=False)
