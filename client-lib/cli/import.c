@@ -14,23 +14,24 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/idtable.h"
 #include "base/json_walk.h"
 #include "base/json_write.h"
 #include "base/mem.h"
 #include "body.h"
 #include "cli.h"
 #include "commands.h"
+#include "known.h"
 #include "progress.h"
 #include "wait.h"
 
 enum {
-	PAGE = 4000, /* events of the stream looked at in one read */
 	BATCH_DEFAULT = 500,
 	BATCH_MOST = 10000,
 	BATCH_BYTES = 4 << 20,
-	TRIES = 100,    /* of one write, while its outcome is not known, */
-	PAUSE_MS = 200, /* with a pause between two */
+	LINES_MOST = 32768,    /* of which is asked at one time whether they are there, */
+	LINES_BYTES = 2 << 20, /* or of so many bytes */
+	TRIES = 100,           /* of one write, while its outcome is not known, */
+	PAUSE_MS = 200,        /* with a pause between two */
 	DEPTH = 512,
 	TOKENS_MOST = 1000000,
 	FAULT_TEXT = 200,
@@ -48,20 +49,12 @@ static const struct option_row rows[] = {
 
 static const struct import_options defaults = { .batch = BATCH_DEFAULT };
 
-/* Ids of events that are in the stream, in pieces of a page. */
-struct piece {
-	struct piece *next;
-	size_t count;
-	struct idnode nodes[PAGE];
-};
-
 struct import {
 	struct cli *cli;
 	const struct import_options *options;
-	struct idtable known;
-	struct piece *pieces;
-	int64_t last; /* the number of the stream's last event, as far as it was looked at; -1: none
-		       */
+	struct known known;
+	struct wanted *wanted; /* LINES_MOST of them, for the lines that are at hand */
+	int64_t last;          /* the number of the stream's last event; -1: none */
 	struct buffer in;
 	bool ended;
 	uint64_t line;
@@ -75,66 +68,6 @@ struct import {
 	struct json_doc doc;
 	struct progress progress;
 };
-
-/* What is there ---------------------------------------------------------------------------------- */
-
-static void remember(struct import *m, const struct guid *id)
-{
-	struct piece *p = m->pieces;
-	struct idnode *node;
-
-	if (p == NULL || p->count == PAGE) {
-		p = mem_new(sizeof(*p));
-		p->next = m->pieces;
-		m->pieces = p;
-	}
-	node = &p->nodes[p->count++];
-	node->id = *id;
-	idtable_insert(&m->known, node);
-}
-
-static void take_ids(struct import *m, const struct esbridge_message *page)
-{
-	for (size_t i = 0; i < page->record_count; i++) {
-		const struct esbridge_event *event = page->records[i].event;
-		struct guid id;
-
-		if (guid_parse(event->id.at, event->id.len, &id))
-			remember(m, &id);
-		m->last = event->number;
-	}
-	if (page->last_event_number > m->last && page->is_end_of_stream)
-		m->last = page->last_event_number;
-}
-
-/* Looks at what is behind m->last. A stream that does not exist has nothing. */
-static int look(struct import *m)
-{
-	struct esbridge_request request = m->cli->request;
-	struct esbridge_read read = { .size = sizeof(read),
-				      .stream = m->cli->arguments[0],
-				      .from = ESBRIDGE_FROM_NUMBER,
-				      .number = m->last + 1,
-				      .max_count = PAGE,
-				      .keep_links = true,
-				      .require_master = 1 };
-	bool more = true;
-
-	request.payload = "none";
-	while (more) {
-		struct esbridge_message *page = esbridge_read(m->cli->bridge, &read, &request);
-
-		if (page == NULL)
-			return esbridge_error(m->cli->bridge)->code == ESBRIDGE_E_NO_STREAM
-				       ? EX_OK
-				       : cli_fault(m->cli, "import");
-		take_ids(m, page);
-		read.number = page->next_event_number;
-		more = !page->is_end_of_stream;
-		esbridge_message_free(page);
-	}
-	return EX_OK;
-}
 
 /* Writing ---------------------------------------------------------------------------------------- */
 
@@ -230,24 +163,20 @@ static bool id_of(struct import *m, const char *line, size_t len, struct guid *i
 	       guid_parse(line + value->at + 1, value->len - 2, id);
 }
 
-/* Without an id nobody could tell whether an event is there already. */
-static int take_line(struct import *m, const char *line, size_t len)
+/* Without an id nobody could tell whether an event is there already. W is about the line. */
+static int take_line(struct import *m, const char *line, size_t len, const struct wanted *w)
 {
 	size_t before = buffer_len(&m->events);
 	char fault[FAULT_TEXT] =
 		"\"event_id\" is missing, or is no UUID: without it a repeated import "
 		"would double the event";
-	struct idnode *known;
-	struct guid id;
 	bool good;
 
 	m->line++;
 	if (strspn(line, " \t\r") >= len)
 		return EX_OK;
-	good = event_from_line(&m->events, line, len, fault, sizeof(fault)) &&
-	       id_of(m, line, len, &id);
-	known = good ? idtable_find(&m->known, &id) : NULL;
-	if ((!good || known != NULL) && !m->events.failed)
+	good = event_from_line(&m->events, line, len, fault, sizeof(fault)) && w->named;
+	if ((!good || w->there) && !m->events.failed)
 		buffer_cut(&m->events, buffer_len(&m->events) - before);
 	if (!good) {
 		int status = write_batch(m);
@@ -256,9 +185,7 @@ static int take_line(struct import *m, const char *line, size_t len)
 			       ? status
 			       : fail(EX_DATAERR, "import: line %" PRIu64 ": %s", m->line, fault);
 	}
-	/* An id that is in the stream twice stands in two lines. */
-	if (known != NULL) {
-		idtable_remove(&m->known, known);
+	if (w->there) {
 		m->skipped++;
 		return EX_OK;
 	}
@@ -269,38 +196,90 @@ static int take_line(struct import *m, const char *line, size_t len)
 	return EX_OK;
 }
 
-static int take_lines(struct import *m)
+/* Where the line at LINE ends, or NULL. */
+static const char *end_of_line(const struct import *m, const char *line)
+{
+	return memchr(line, '\n',
+		      buffer_len(&m->in) - (size_t)(line - (const char *)buffer_at(&m->in)));
+}
+
+/* Finds the ids of the lines that are at hand. Returns how many lines those are. */
+static size_t name_lines(struct import *m)
+{
+	const char *line = (const char *)buffer_at(&m->in);
+	const char *end;
+	size_t count = 0;
+
+	while (count < LINES_MOST && line != NULL && (end = end_of_line(m, line)) != NULL) {
+		struct wanted *w = &m->wanted[count++];
+
+		*w = (struct wanted){ .there = false };
+		w->named = id_of(m, line, (size_t)(end - line), &w->node.id);
+		line = end + 1;
+	}
+	return count;
+}
+
+static int take_lines(struct import *m, size_t count)
 {
 	int status = EX_OK;
 
-	if (m->ended && buffer_len(&m->in) > 0)
-		buffer_add_byte(&m->in, '\n');
-	while (status == EX_OK && buffer_len(&m->in) > 0 && !signals_caught()) {
+	for (size_t i = 0; i < count && status == EX_OK && !signals_caught(); i++) {
 		const char *line = (const char *)buffer_at(&m->in);
-		const char *end = memchr(line, '\n', buffer_len(&m->in));
+		size_t len = (size_t)(end_of_line(m, line) - line);
 
-		if (end == NULL)
-			break;
-		status = take_line(m, line, (size_t)(end - line));
-		m->taken += end - line + 1;
-		buffer_consume(&m->in, (size_t)(end - line) + 1);
+		status = take_line(m, line, len, &m->wanted[i]);
+		m->taken += (int64_t)len + 1;
+		buffer_consume(&m->in, len + 1);
 		progress_tell(&m->progress, m->written + m->skipped, m->taken, m->size);
 	}
 	return status;
+}
+
+static bool is_readable(int fd)
+{
+	struct pollfd polled = { .fd = fd, .events = POLLIN };
+
+	return poll(&polled, 1, 0) > 0;
+}
+
+/* Reads lines: one, and what more of them there is without waiting. */
+static int read_lines(struct import *m)
+{
+	bool whole =
+		buffer_len(&m->in) > 0 && end_of_line(m, (const char *)buffer_at(&m->in)) != NULL;
+
+	while (!m->ended && !signals_caught() &&
+	       (!whole || (buffer_len(&m->in) < LINES_BYTES && is_readable(STDIN_FILENO)))) {
+		size_t before = buffer_len(&m->in);
+		ssize_t got = read_some(STDIN_FILENO, &m->in);
+
+		if (got < 0)
+			return fail(EX_IOERR, "import: standard input: %s", strerror(errno));
+		m->ended = got == 0;
+		whole = whole ||
+			(got > 0 && memchr(buffer_at(&m->in) + before, '\n', (size_t)got) != NULL);
+	}
+	if (m->ended && buffer_len(&m->in) > 0 && buffer_at(&m->in)[buffer_len(&m->in) - 1] != '\n')
+		buffer_add_byte(&m->in, '\n');
+	return EX_OK;
 }
 
 static int import_lines(struct import *m)
 {
 	int status = EX_OK;
 
-	while (status == EX_OK && !m->ended && !signals_caught()) {
-		ssize_t got = read_some(STDIN_FILENO, &m->in);
+	m->wanted = mem_new(LINES_MOST * sizeof(*m->wanted));
+	while (status == EX_OK && !(m->ended && buffer_len(&m->in) == 0) && !signals_caught()) {
+		size_t count = 0;
 
-		if (got < 0)
-			status = fail(EX_IOERR, "import: standard input: %s", strerror(errno));
-		m->ended = got <= 0;
+		status = read_lines(m);
+		if (status == EX_OK) {
+			count = name_lines(m);
+			status = known_find(&m->known, m->wanted, count);
+		}
 		if (status == EX_OK)
-			status = take_lines(m);
+			status = take_lines(m, count);
 	}
 	return status != EX_OK ? status : write_batch(m);
 }
@@ -318,13 +297,8 @@ static void measure_input(struct import *m)
 
 static void tidy(struct import *m)
 {
-	while (m->pieces != NULL) {
-		struct piece *p = m->pieces;
-
-		m->pieces = p->next;
-		free(p);
-	}
-	idtable_free(&m->known);
+	known_free(&m->known);
+	free(m->wanted);
 	json_doc_free(&m->doc);
 	buffer_free(&m->in);
 	buffer_free(&m->events);
@@ -340,7 +314,8 @@ static int run_import(struct cli *cli)
 	status = cli_connect_lasting(cli);
 	if (status == EX_OK) {
 		cli_say_terminal(cli, "events, a JSON object on each line,");
-		status = look(&m);
+		status = known_begin(&m.known, cli);
+		m.last = m.known.last;
 	}
 	measure_input(&m);
 	progress_begin(&m.progress, cli);

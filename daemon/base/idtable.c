@@ -22,7 +22,7 @@ static uint64_t mix(uint64_t a, uint64_t b)
 }
 
 /* The secret is drawn once, at the first use. */
-static uint64_t hash(const struct guid *id)
+uint64_t idtable_hash(const struct guid *id)
 {
 	static uint64_t secret[2];
 
@@ -38,7 +38,7 @@ static uint64_t hash(const struct guid *id)
 
 static struct idnode **bucket(const struct idtable *t, const struct guid *id)
 {
-	return &t->buckets[hash(id) & (t->size - 1)];
+	return &t->buckets[idtable_hash(id) & (t->size - 1)];
 }
 
 void idtable_free(struct idtable *t)

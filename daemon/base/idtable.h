@@ -26,6 +26,9 @@ struct idtable {
 
 /* An idtable of all zeros is empty and ready. */
 
+/* What an id is found by; the secret is in it. */
+uint64_t idtable_hash(const struct guid *id);
+
 /* Frees the buckets. The objects are the caller's. */
 void idtable_free(struct idtable *t);
 

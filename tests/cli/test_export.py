@@ -141,6 +141,19 @@ def resumed(world):
     equal([json.loads(line)["event_id"] for line in text.splitlines()], [e["event_id"] for e in stored(world, stream)], "ids")
 
 
+@test("import: what is in the stream is left out wherever it stands there, with new events between, and as often as it is there")
+def other_order(world):
+    stream, text, new = world.stream(), lines(9000).splitlines(True), lines(30).splitlines(True)
+    fill(world, stream, 700)
+    ok(world, "import", stream, "-q", stdin="".join(text[:3] * 2 + text[3:]))   # three ids twice
+    mixed = text[5000:] + text[:2] + new[:10] + text[4999:2:-1] + new[10:20] + text[:2] + text[2:3] * 3 + new[20:]
+    run(world, "import", stream, stdin="".join(mixed)).expect(0, "", "31 events written, 9003 were there already")
+    ids = [e["event_id"] for e in stored(world, stream)]
+    equal(ids[9703:], [json.loads(line)["event_id"] for line in new[:20] + text[2:3] + new[20:]], "the ids of those that are new")
+    ok(world, "import", stream, "-q", stdin="".join(mixed))
+    equal(len(stored(world, stream)), 9734, "events")
+
+
 @test("import: SIGKILL of it and of the daemon in the middle, then again: each event once, in order")
 def killed(world):
     stream, text = world.stream(), lines(20000)
