@@ -74,9 +74,10 @@ static const char *grow(const struct scan *s, const char *at)
 	if (size > doc->most)
 		size = doc->most;
 	wider = realloc(doc->tokens, size * sizeof(*wider));
-	doc->starved = wider == NULL;
-	if (doc->starved)
+	if (wider == NULL) {
+		doc->starved = true;
 		return fail(s, at, "out of memory");
+	}
 	doc->tokens = wider;
 	doc->size = size;
 	return at;
