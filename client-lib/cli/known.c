@@ -80,31 +80,34 @@ int known_begin(struct known *k, struct cli *cli)
 
 /* The filter ------------------------------------------------------------------------------------- */
 
-/* The word with the bit of ID that hash I, of HASH, names; *BIT is in it. */
-static uint64_t *filter_word(const struct known *k, uint64_t hash, unsigned i, uint64_t *bit)
+/* The number of the bit that hash I, of HASH, names. */
+static uint64_t bit_of(const struct known *k, uint64_t hash, unsigned i)
 {
-	uint64_t at = (hash + i * (hash >> 32 | 1)) & k->filter_mask;
-
-	*bit = UINT64_C(1) << at % WORD_BITS;
-	return &k->filter[at / WORD_BITS];
+	return (hash + i * (hash >> 32 | 1)) & k->filter_mask;
 }
 
 static void filter_add(struct known *k, const struct guid *id)
 {
-	uint64_t hash = idtable_hash(id), bit;
+	uint64_t hash = idtable_hash(id);
 
-	for (unsigned i = 0; i < HASHES; i++)
-		*filter_word(k, hash, i, &bit) |= bit;
+	for (unsigned i = 0; i < HASHES; i++) {
+		uint64_t at = bit_of(k, hash, i);
+
+		k->filter[at / WORD_BITS] |= UINT64_C(1) << at % WORD_BITS;
+	}
 }
 
 /* False where the stream has no such id for sure. */
 static bool may_be_there(const struct known *k, const struct guid *id)
 {
-	uint64_t hash = idtable_hash(id), bit;
+	uint64_t hash = idtable_hash(id);
 	bool there = true;
 
-	for (unsigned i = 0; there && k->whole && i < HASHES; i++)
-		there = (*filter_word(k, hash, i, &bit) & bit) != 0;
+	for (unsigned i = 0; there && k->whole && i < HASHES; i++) {
+		uint64_t at = bit_of(k, hash, i);
+
+		there = (k->filter[at / WORD_BITS] >> at % WORD_BITS & 1) != 0;
+	}
 	return there;
 }
 
