@@ -12,13 +12,13 @@
 #include "bridge/checkpoint_file.h"
 #include "fuzz.h"
 
-static char folder[] = "/tmp/esb-fuzz-XXXXXX";
-static char path[64];
+static char folder[4000]; /* in $TMPDIR, or /tmp */
+static char path[sizeof(folder) + 16];
 
 static void remove_files(void)
 {
 	static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
-	char name[80];
+	char name[sizeof(path) + 16];
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		(void)snprintf(name, sizeof(name), "%s%s", path, ends[i]);
@@ -34,8 +34,12 @@ static void remove_folder(void)
 
 static void make_folder(void)
 {
+	const char *where = getenv("TMPDIR");
+
 	if (path[0] != '\0')
 		return;
+	(void)snprintf(folder, sizeof(folder), "%s/esb-fuzz-XXXXXX",
+		       where == NULL ? "/tmp" : where);
 	if (mkdtemp(folder) == NULL || atexit(remove_folder) != 0)
 		abort();
 	(void)snprintf(path, sizeof(path), "%s/checkpoints", folder);
