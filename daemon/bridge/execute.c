@@ -214,8 +214,9 @@ static void stream_of(const struct execute *e, char text[SUBJECT_TEXT])
 	snprintf(text, SUBJECT_TEXT, " stream=%s", log_text((const char *)stream.at, stream.len));
 }
 
-/* Counts E, which has been answered as OUTCOME says: "ok" or the name of an error. */
-static void measure(const struct execute *e, const char *outcome)
+/* Counts E, which has been answered as OUTCOME says: "ok" or the name of an error. Returns how many
+ * microseconds that took. */
+static uint64_t measure(const struct execute *e, const char *outcome)
 {
 	struct bridge *bridge = e->request.bridge;
 	size_t which = e->message == NULL ? MESSAGE_COUNT : (size_t)(e->message - message_table);
@@ -225,11 +226,12 @@ static void measure(const struct execute *e, const char *outcome)
 	histogram_add(&bridge->counters.operations[which], took);
 	if (bridge->settings.slow_operation == 0 ||
 	    took < (uint64_t)bridge->settings.slow_operation * 1000)
-		return;
+		return took;
 	stream_of(e, stream);
 	log_write(LOG_NOTICE, "slow operation client=%u message=%s%s duration_ms=%llu outcome=%s",
 		  e->request.client, e->message == NULL ? "ping" : e->message->name, stream,
 		  (unsigned long long)took / 1000, outcome);
+	return took;
 }
 
 static void fail(struct execute *e, enum error_code code, bool doubt, const char *text)
@@ -501,7 +503,7 @@ static void answered(struct execute *e, const struct package *package)
 	}
 	if (request_out(&e->request) != NULL)
 		outcome = e->message == NULL ? answer_pong(e) : answer_message(e, package);
-	measure(e, outcome);
+	bridge_answered(e->request.bridge, measure(e, outcome));
 	request_end(&e->request);
 	execute_free(e);
 }

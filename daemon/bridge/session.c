@@ -37,7 +37,7 @@ static void request_forget(struct session *s, struct request *r)
 	await_no_more(s, r);
 	list_remove(&r->link);
 	r->session = NULL;
-	s->in_flight--;
+	s->bridge->busy -= --s->in_flight == 0;
 	s->asked -= r->bytes;
 	s->expected -= r->expected;
 	if (r->turn.had)
@@ -78,6 +78,43 @@ void session_end(struct session *s)
 		else
 			request_forget(s, r);
 	}
+}
+
+enum {
+	SHARED = 32,       /* requests in flight that keep a store busy which answers in */
+	SHARED_US = 100,   /* as many microseconds; more where it takes longer */
+	SHARE_LEAST = 6,   /* of one session */
+	SHARED_FOR = 20000 /* microseconds since another had a request in flight */
+};
+
+/* How far away the store is, is told by the last second in which it has answered. */
+static void look_at_second(struct bridge *bridge, uint64_t now)
+{
+	if (bridge->quickest_now_us == 0)
+		return;
+	bridge->quickest_us = bridge->quickest_now_us;
+	bridge->quickest_now_us = 0;
+	bridge->second_ends_us = now + SECOND;
+}
+
+uint32_t session_share(const struct session *s, uint64_t now)
+{
+	struct bridge *bridge = s->bridge;
+	uint32_t others = bridge->busy - (s->in_flight > 0);
+	uint64_t share = SHARED;
+
+	if (now >= bridge->second_ends_us)
+		look_at_second(bridge, now);
+	if (others > 0)
+		bridge->shared_until_us = now + SHARED_FOR;
+	else if (now >= bridge->shared_until_us)
+		return UINT32_MAX;
+	if (bridge->quickest_us > SHARED_US)
+		share = share * bridge->quickest_us / SHARED_US;
+	share /= others + 1;
+	return share < SHARE_LEAST  ? SHARE_LEAST
+	       : share > UINT32_MAX ? UINT32_MAX
+				    : (uint32_t)share;
 }
 
 void session_pay(struct session *s, uint64_t events)
@@ -169,10 +206,8 @@ void request_begin(struct request *r, struct session *s, const struct request_id
 	r->awaited = 0;
 	link_init(&r->link);
 	link_init(&r->held);
-	r->turn.lane = NULL;
-	r->turn.had = false;
 	list_append(&s->requests, &r->link);
-	s->in_flight++;
+	s->bridge->busy += s->in_flight++ == 0;
 	s->asked += bytes;
 	s->bridge->requests++;
 }

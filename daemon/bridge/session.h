@@ -50,8 +50,13 @@ struct bridge {
 	struct store *store;
 	struct checkpoints *checkpoints;
 	struct bridge_settings settings;
-	uint32_t requests; /* begun and not ended, of clients that are gone too */
-	uint64_t executed; /* executes taken up since the start */
+	uint32_t requests;        /* begun and not ended, of clients that are gone too */
+	uint32_t busy;            /* sessions that have requests in flight */
+	uint64_t shared_until_us; /* until then more than one is taken to have */
+	uint64_t quickest_us;     /* the quickest answer of the store to an execute, of the last */
+	uint64_t quickest_now_us; /* second, and of this one so far, */
+	uint64_t second_ends_us;  /* which ends then */
+	uint64_t executed;        /* executes taken up since the start */
 	struct bridge_counters counters;
 	struct rendering renderings[RENDERINGS];
 	struct execute *spares; /* requests that have ended, to be used again */
@@ -145,6 +150,20 @@ static inline bool session_is_full(const struct session *s, size_t bytes)
 	       (bytes > ACCOUNT_LARGE && (waits > 0 || account_is_spent()));
 }
 
+/*
+ * How many requests S may have in flight at NOW, in microseconds of the loop's clock. While others
+ * have some too, it is a share of as many as keep the store busy: who asks for little waits behind
+ * all of them. Where the store is far away these are more.
+ */
+uint32_t session_share(const struct session *s, uint64_t now);
+
+/* An answer of the store has come, TOOK microseconds after the request. */
+static inline void bridge_answered(struct bridge *bridge, uint64_t took)
+{
+	if (took < bridge->quickest_now_us || bridge->quickest_now_us == 0)
+		bridge->quickest_now_us = took;
+}
+
 /* Counts EVENTS that S was given, or writes. */
 void session_pay(struct session *s, uint64_t events);
 
@@ -175,7 +194,8 @@ void session_resume(struct session *s);
 /* The client is gone: its subscriptions end at the store, its requests forget it. */
 void session_end(struct session *s);
 
-/* A request under way. Embedded in what a kind of request needs; begun with request_begin(). */
+/* A request under way. Embedded in what a kind of request needs, all of whose memory is zero at
+ * first; begun with request_begin(). */
 struct request {
 	struct bridge *bridge;
 	struct session *session; /* NULL once the client is gone */

@@ -286,7 +286,7 @@ static bool may_take(const struct client *c)
 	/* What comes after the daemon was told to end is only refused. */
 	if (c->session.waits && !c->local->draining)
 		return false;
-	return heard && !c->closed && c->session.in_flight < c->in_flight_most &&
+	return heard && !c->closed && c->session.in_flight < c->share &&
 	       c->session.asked <= account.limit / SHARE &&
 	       c->session.expected < c->local->settings.output_cap;
 }
@@ -307,10 +307,14 @@ static void finish(struct client *c)
 static void on_work(void *arg)
 {
 	struct client *c = arg;
-	uint64_t end = loop_clock_us() + TURN_US;
+	uint64_t now = loop_clock_us();
+	uint64_t end = now + TURN_US;
 	unsigned lines = 0;
 	bool more = false;
 
+	c->share = session_share(&c->session, now);
+	if (c->share > c->in_flight_most)
+		c->share = c->in_flight_most;
 	while (!more && may_take(c) && next_line(c))
 		more = ++lines == LINES_PER_TURN || ((lines & 7) == 0 && loop_clock_us() >= end);
 	if (c->closed)

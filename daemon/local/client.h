@@ -77,6 +77,7 @@ struct client {
 	struct access_rule *rule; /* NULL: there are none, or none is for it */
 	uint32_t permissions;     /* bits of PERMISSION_BIT */
 	uint32_t in_flight_most;
+	uint32_t share;         /* as many may be in flight now */
 	uint32_t refusals_told; /* bits: in the log, under these rules */
 	struct screen screen;   /* lent to the session where there are rules */
 	char *name;             /* as `hello` gave it, or NULL */

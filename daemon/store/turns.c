@@ -2,10 +2,10 @@
 
 enum {
 	MIB = 1024 * 1024,
-	ALL_MOST = 8 * MIB,    /* bytes asked for at one time, */
-	BESIDE_MOST = 2 * MIB, /* while others ask for little, */
-	LANE_MOST = MIB,       /* and of these for one client */
-	HUGE = MIB,            /* what is larger has a rest after it */
+	ALL_MOST = 8 * MIB,  /* bytes asked for at one time, */
+	BESIDE_MOST = MIB,   /* while others ask for little, */
+	LANE_MOST = MIB / 2, /* and of these for one client */
+	HUGE = MIB,          /* what is larger has a rest after it */
 	REST_MOST_US = 1000000,
 	QUIET_US = 50000, /* without others, until they count as gone */
 	MS_US = 1000,

@@ -93,15 +93,18 @@ static void send_byte(struct bad *b)
 	push(b, "{", 1, 1);
 }
 
+/* Of one event each, to be written or read. */
 static void flood(struct bad *b)
 {
 	static struct template write;
+	struct run one = *the_run;
 
+	one.page = 1;
 	if (write.events == 0)
 		template_write(&write, &b->peer, the_run, 1);
 	for (uint32_t i = 0; i < FLOOD; i += 2) {
 		request_write(&b->peer, &write, i);
-		request_read(&b->peer, the_run, 0, i + 1);
+		request_read(&b->peer, &one, 0, i + 1);
 	}
 	push_out(b);
 }

@@ -35,6 +35,7 @@ static Suite *(*const suites[])(void) = {
 	notify_suite,
 	outstanding_suite,
 	relief_suite,
+	session_suite,
 	settings_suite,
 	transcripts_suite,
 	turns_suite,

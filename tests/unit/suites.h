@@ -37,6 +37,7 @@ Suite *metrics_suite(void);
 Suite *notify_suite(void);
 Suite *outstanding_suite(void);
 Suite *relief_suite(void);
+Suite *session_suite(void);
 Suite *settings_suite(void);
 Suite *transcripts_suite(void);
 Suite *turns_suite(void);
