@@ -61,6 +61,8 @@ static const char *expected(const struct scan *s, const char *p, const char *err
 
 /* Tokens ---------------------------------------------------------------------------------------- */
 
+const char json_starved[] = "out of memory";
+
 static const char *grow(const struct scan *s, const char *at)
 {
 	struct json_doc *doc = s->doc;
@@ -74,10 +76,8 @@ static const char *grow(const struct scan *s, const char *at)
 	if (size > doc->most)
 		size = doc->most;
 	wider = realloc(doc->tokens, size * sizeof(*wider));
-	if (wider == NULL) {
-		doc->starved = true;
-		return fail(s, at, "out of memory");
-	}
+	if (wider == NULL)
+		return fail(s, at, json_starved);
 	doc->tokens = wider;
 	doc->size = size;
 	return at;
@@ -452,7 +452,6 @@ bool json_parse(struct json_doc *doc, const char *text, size_t len)
 	struct scan s;
 
 	s.doc = doc;
-	doc->starved = false;
 	if (scan_text(&s, text, len))
 		return true;
 	doc->count = 0;

@@ -59,7 +59,6 @@ struct json_doc {
 
 	size_t error_at;   /* after a failure: bytes from the start of the text, */
 	const char *error; /* and what is wrong there: a static text in plain English */
-	bool starved;      /* it is nothing in the text, but no memory was left for its tokens */
 };
 
 void json_doc_init(struct json_doc *doc, unsigned depth, unsigned detail, uint32_t most);
@@ -68,13 +67,17 @@ void json_doc_free(struct json_doc *doc);
 /* Gives the memory for tokens back where more than KEEP tokens are allocated. */
 void json_doc_shrink(struct json_doc *doc, uint32_t keep);
 
+/* The `error` where nothing is wrong in the text, but no memory was left for its tokens. */
+extern const char json_starved[];
+
 /*
  * Checks the LEN bytes at TEXT (at most 2^32-1) as one JSON value with nothing but white space
  * around it, and notes its tokens. Returns false with `error` and `error_at` set where it is none,
- * goes deeper or has more values than allowed, or no memory is left ("out of memory"); `count` is 0
- * then. `error_at` is the first wrong byte: LEN where the text ends too early, the first byte of
- * what is no UTF-8, the bracket that goes too deep. A byte order mark is an error at 0. Unpaired
- * surrogates in escapes are accepted and flagged. Members of the same name are the caller's matter.
+ * goes deeper or has more values than allowed, or no memory is left (`error` is json_starved);
+ * `count` is 0 then. `error_at` is the first wrong byte: LEN where the text ends too early, the
+ * first byte of what is no UTF-8, the bracket that goes too deep. A byte order mark is an error at
+ * 0. Unpaired surrogates in escapes are accepted and flagged. Members of the same name are the
+ * caller's matter.
  */
 bool json_parse(struct json_doc *doc, const char *text, size_t len);
 

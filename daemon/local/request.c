@@ -477,7 +477,7 @@ bool request_take(struct client *c, const char *text_of_line, size_t len, enum h
 
 	if (heed == HEED_SILENT && (!well || !is_silent(doc)))
 		return false;
-	if (!well && doc->starved)
+	if (!well && doc->error == json_starved)
 		line_refuse(&l, ERROR_OVERLOADED, "%s", no_memory);
 	else if (!well)
 		refuse_bad_json(&l, doc->error_at, doc->error);

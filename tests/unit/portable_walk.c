@@ -9,6 +9,7 @@
 #define json_parse         portable_json_parse
 #define json_string_get    portable_json_string_get
 #define json_string_equals portable_json_string_equals
+#define json_starved       portable_json_starved
 #define json_string_is     portable_json_string_is
 #define utf8_check         portable_utf8_check
 
