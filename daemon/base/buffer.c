@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/account.h"
@@ -218,6 +217,38 @@ void buffer_add_all(struct buffer *b, const struct buffer *from)
 	buffer_add(b, buffer_at(from), buffer_len(from));
 }
 
+bool buffer_enclose(struct buffer *b, const void *kept, size_t len, const struct buffer *around,
+		    size_t front)
+{
+	size_t at = (size_t)((const uint8_t *)kept - b->data);
+	size_t back = buffer_len(around) - front;
+
+	if (at < front || b->size - at - len < back)
+		return false;
+	forget(b, b->start, at - b->start);
+	forget(b, at + len, b->end - at - len);
+	if (front > 0)
+		memcpy(b->data + at - front, buffer_at(around), front);
+	if (back > 0)
+		memcpy(b->data + at + len, buffer_at(around) + front, back);
+	b->start = at - front;
+	b->end = at + len + back;
+	b->secret |= around->secret;
+	return true;
+}
+
+void buffer_insert(struct buffer *b, size_t at, const void *bytes, size_t len)
+{
+	uint8_t *to = buffer_room(b, len);
+
+	if (to == NULL || len == 0)
+		return;
+	to = buffer_at(b) + at;
+	memmove(to + len, to, buffer_len(b) - at);
+	memcpy(to, bytes, len);
+	b->end += len;
+}
+
 void buffer_cut(struct buffer *b, size_t n)
 {
 	forget(b, b->end - n, n);
@@ -262,31 +293,5 @@ ssize_t buffer_write_fd(struct buffer *b, int fd)
 	while (n < 0 && errno == EINTR);
 	if (n > 0)
 		buffer_consume(b, (size_t)n);
-	return n;
-}
-
-ssize_t buffer_write_fd_with(struct buffer *b, int fd, const struct buffer *more)
-{
-	size_t waits = buffer_len(b);
-	size_t len = buffer_len(more);
-	struct iovec parts[] = { { buffer_at(b), waits }, { buffer_at(more), len } };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-	size_t taken = 0; /* of MORE */
-	ssize_t n;
-
-	do
-		n = sendmsg(fd, &message, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	if (n > 0) {
-		taken = (size_t)n > waits ? (size_t)n - waits : 0;
-		buffer_consume(b, (size_t)n - taken);
-	}
-	if (taken < len) {
-		int error = errno;
-
-		b->secret |= more->secret;
-		buffer_add(b, buffer_at(more) + taken, len - taken);
-		errno = error;
-	}
 	return n;
 }

@@ -112,6 +112,17 @@ void buffer_pass(struct buffer *b, size_t n);
 /* Adds all that is in FROM, which stays as it is; a secret is one in B as well. */
 void buffer_add_all(struct buffer *b, const struct buffer *from);
 
+/*
+ * B keeps LEN of its bytes, those at KEPT, where they are, and the bytes of AROUND take the place
+ * of all others: FRONT of them before, the rest behind. Returns false, with nothing done, where
+ * there is no room for them in B's memory.
+ */
+bool buffer_enclose(struct buffer *b, const void *kept, size_t len, const struct buffer *around,
+		    size_t front);
+
+/* Puts LEN bytes in before the byte AT of B. They do not lie in B. */
+void buffer_insert(struct buffer *b, size_t at, const void *bytes, size_t len);
+
 /* Takes the last N bytes away again. */
 void buffer_cut(struct buffer *b, size_t n);
 
@@ -138,12 +149,5 @@ ssize_t buffer_read_fd(struct buffer *b, int fd, size_t most);
  * no signal.
  */
 ssize_t buffer_write_fd(struct buffer *b, int fd);
-
-/*
- * Writes once to FD what waits in B and, behind it, what waits in MORE, which stays as it is; what
- * FD does not take of that is added to B. So what is large is not copied where there is room for
- * it. Returns as write(2); after an error all is in B.
- */
-ssize_t buffer_write_fd_with(struct buffer *b, int fd, const struct buffer *more);
 
 #endif

@@ -649,19 +649,41 @@ static bool is_allowed(const struct execute *e, struct session *s, const struct 
 				  number_in(payload, transaction_field, 0));
 }
 
+/*
+ * Puts in what json_to_message() has left out: by writing the frame around it, into the memory of
+ * LINE, or else by a copy.
+ */
+static void complete_frame(struct buffer *frame, struct buffer *line, const struct encoded *encoded)
+{
+	if (frame->failed)
+		return;
+	if (!buffer_enclose(line, encoded->left_out, encoded->left_out_len, frame,
+			    encoded->left_out_at)) {
+		buffer_insert(frame, encoded->left_out_at, encoded->left_out,
+			      encoded->left_out_len);
+		return;
+	}
+	buffer_free(frame);
+	*frame = *line;
+	*line = (struct buffer){ .limit = line->limit };
+}
+
 /* Makes the package of E. False, and refused, where that cannot be. */
 static bool make_package(struct execute *e, struct session *s, const struct request_id *id,
 			 const struct execute_arguments *a, const struct guid *correlation,
 			 enum outcome outcome)
 {
-	struct encoded encoded = { .event_ids = &e->event_ids };
+	struct encoded encoded = { .event_ids = &e->event_ids,
+				   .large = a->line == NULL ? 0 : buffer_len(a->line) / 2 };
 	struct buffer *frame = &e->operation.frame;
 	char fault[FAULT_TEXT];
 	size_t began = frame_begin(frame, a->message->command, correlation, a->who);
 	bool well = json_to_message(a->message, a->doc, a->body, s->bridge->settings.require_master,
 				    frame, &encoded, fault);
 
-	if (encoded.starved)
+	if (well && encoded.left_out != NULL)
+		complete_frame(frame, a->line, &encoded);
+	if (encoded.starved || frame->failed)
 		session_refuse(s, id, ERROR_OVERLOADED, outcome, "%s", no_memory);
 	else if (!well)
 		session_refuse(s, id, ERROR_BAD_REQUEST, outcome, "%s", fault);

@@ -16,6 +16,8 @@ struct execute_arguments {
 	const struct message *message;
 	const struct json_doc *doc;
 	uint32_t body;                  /* a token, or NO_TOKEN */
+	struct buffer *line;            /* the line alone, where it is large and holds no password:
+					   its memory may be taken over, and it is then empty; or NULL */
 	const struct guid *correlation; /* as the client wants it, or NULL */
 	const struct credentials *who;  /* or NULL: the connection's */
 	enum payload_mode payload;

@@ -46,6 +46,7 @@ static const char master_alias[] = "require_leader";
 struct encoder {
 	const struct json_doc *doc;
 	struct buffer *out;
+	struct encoded *encoded;       /* what else is to be told, or NULL */
 	struct buffer *ids;            /* where the ids of events go, or NULL */
 	struct buffer scratch;         /* the last text that had to be unescaped to be looked at */
 	bool starved;                  /* there was no memory for that */
@@ -220,6 +221,22 @@ static void put_bytes(struct encoder *e, const struct layout_member *m, const vo
 	buffer_add(e->out, bytes, len);
 }
 
+/* The same for a payload, which may be left out. */
+static void put_payload(struct encoder *e, const struct layout_member *m, const char *bytes,
+			size_t len)
+{
+	struct encoded *to = e->encoded;
+
+	if (to == NULL || to->large == 0 || len < to->large || to->left_out != NULL) {
+		put_bytes(e, m, bytes, len);
+		return;
+	}
+	put_number(e, m, len);
+	to->left_out = bytes;
+	to->left_out_len = len;
+	to->left_out_at = buffer_len(e->out);
+}
+
 /* A field whose length is known only when it has been written. */
 struct open_field {
 	size_t from; /* where its bytes begin, counted from the start of the output */
@@ -237,12 +254,21 @@ static struct open_field field_open(struct encoder *e, const struct layout_membe
 	return field;
 }
 
+/* True where what is left out belongs to FIELD. */
+static bool lacks_payload(const struct encoder *e, struct open_field field)
+{
+	return e->encoded != NULL && e->encoded->left_out != NULL &&
+	       e->encoded->left_out_at >= field.from;
+}
+
 /* Ends FIELD: everything added since. It is moved only where its length takes more or fewer bytes
  * than was guessed. */
 static void field_close(struct encoder *e, struct open_field field)
 {
 	size_t len = buffer_len(e->out) - field.from;
-	size_t needs = varint_len(len);
+	bool lacks = lacks_payload(e, field);
+	size_t whole = len + (lacks ? e->encoded->left_out_len : 0);
+	size_t needs = varint_len(whole);
 	uint8_t *at;
 
 	if (needs > field.room && buffer_room(e->out, needs - field.room) == NULL)
@@ -252,7 +278,9 @@ static void field_close(struct encoder *e, struct open_field field)
 	at = buffer_at(e->out) + field.from;
 	if (needs != field.room)
 		memmove(at - field.room + needs, at, len);
-	varint_put(at - field.room, len);
+	if (lacks)
+		e->encoded->left_out_at = e->encoded->left_out_at - field.room + needs;
+	varint_put(at - field.room, whole);
 	if (needs > field.room)
 		buffer_added(e->out, needs - field.room);
 	else
@@ -399,7 +427,7 @@ static bool encode_text(struct encoder *e, const struct layout_member *m, const 
 	if (t->len == 2 && m->kind == MEMBER_NAME)
 		return wrong(e, p, "must not be empty");
 	if ((t->flags & JSON_ESCAPED) == 0) {
-		put_bytes(e, m, e->doc->text + t->at + 1, t->len - 2);
+		put_payload(e, m, e->doc->text + t->at + 1, t->len - 2);
 		return true;
 	}
 	field = field_open(e, m, t->len);
@@ -437,7 +465,7 @@ static bool encode_payload(struct encoder *e, const struct layout_member *m, con
 
 	switch (form) {
 	case FORM_JSON:
-		put_bytes(e, m, e->doc->text + t->at, t->len);
+		put_payload(e, m, e->doc->text + t->at, t->len);
 		return true;
 	case FORM_TEXT:
 		return encode_text(e, m, p, i);
@@ -758,6 +786,7 @@ bool json_to_message(const struct message *message, const struct json_doc *doc, 
 	struct encoder e = {
 		.doc = doc,
 		.out = out,
+		.encoded = encoded,
 		.ids = encoded != NULL ? encoded->event_ids : NULL,
 		.message = message,
 		.require_master = require_master,
@@ -766,6 +795,8 @@ bool json_to_message(const struct message *message, const struct json_doc *doc, 
 	bool good;
 
 	fault[0] = '\0';
+	if (encoded != NULL)
+		encoded->left_out = NULL;
 	good = encode(&e, message->request, "body", body);
 	if (encoded != NULL)
 		encoded->starved = e.starved || out->failed || (e.ids != NULL && e.ids->failed);

@@ -1,7 +1,7 @@
 /*
  * A JSON body becomes a protobuf message: the descriptor says which members there are and of what
  * type, and the bytes are written as they go to the store, with no object in between. Payloads are
- * copied out of the line as they stand there.
+ * copied out of the line as they stand there, or left where they are.
  */
 #ifndef ESBRIDGE_BRIDGE_JSON_TO_MESSAGE_H
 #define ESBRIDGE_BRIDGE_JSON_TO_MESSAGE_H
@@ -21,6 +21,13 @@ struct encoded {
 	struct buffer *event_ids; /* given by the caller, may be NULL: the 16 bytes of each event's
 				     id, in order, are added */
 	bool starved; /* set by the call: something is missing for want of memory alone */
+	size_t large; /* given by the caller: the first payload that needs no decoding and has so
+			 many bytes is left out of OUT; 0: none is */
+	/* What was left out, as it stands in the line, and how many bytes OUT then had: there it
+	 * belongs. All lengths before it count it. NULL: nothing was. */
+	const char *left_out;
+	size_t left_out_len;
+	size_t left_out_at;
 };
 
 /*

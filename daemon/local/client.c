@@ -213,11 +213,11 @@ static bool is_blank(const char *line, size_t len)
 }
 
 /*
- * Takes up the line of LEN bytes. False where it has to wait: a client whose output is not read is
- * heard for its acks alone. These it must be rid of, or a program that reads an event, acks it, and
- * reads the next would be stuck in its write().
+ * Takes up the line of LEN bytes, OWN as in request_take(). False where it has to wait: a client
+ * whose output is not read is heard for its acks alone. These it must be rid of, or a program that
+ * reads an event, acks it, and reads the next would be stuck in its write().
  */
-static bool take_line(struct client *c, const char *line, size_t len)
+static bool take_line(struct client *c, const char *line, size_t len, struct buffer *own)
 {
 	bool silent_alone = c->paused && !c->gone;
 	enum heed heed = silent_alone ? HEED_SILENT : HEED_ALL;
@@ -232,7 +232,7 @@ static bool take_line(struct client *c, const char *line, size_t len)
 	}
 	if (len > ACCOUNT_LARGE && heed == HEED_ALL)
 		relief_make_room(c->local, 2 * len, c);
-	c->blocked = len > c->local->settings.line_most || !request_take(c, line, len, heed);
+	c->blocked = len > c->local->settings.line_most || !request_take(c, line, len, own, heed);
 	c->lines += !c->blocked;
 	c->local->counters.lines += !c->blocked;
 	return !c->blocked;
@@ -248,9 +248,51 @@ static void take_rest(struct client *c)
 		refuse_long_line(c);
 	}
 	if (c->skipping ||
-	    (c->ended && len > 0 && take_line(c, (const char *)buffer_at(&c->in), len)))
+	    (c->ended && len > 0 && take_line(c, (const char *)buffer_at(&c->in), len, NULL)))
 		buffer_consume(&c->in, len);
 	c->searched = buffer_len(&c->in);
+}
+
+/*
+ * Moves the first N bytes of the input, a line, to OWN, with the memory in which they are, and what
+ * follows to other memory. False, with nothing done, where that is not worth it: the line is short,
+ * much follows, or it lies in far more memory than it takes and is to give that back.
+ */
+static bool set_apart(struct client *c, size_t n, struct buffer *own)
+{
+	size_t rest = buffer_len(&c->in) - n;
+	struct buffer others = { .secret = c->in.secret, .had = c->in.size };
+
+	if (n <= ACCOUNT_LARGE || rest > n / 2 || c->in.size / 4 > n || (c->paused && !c->gone))
+		return false;
+	if (rest > 0)
+		buffer_add(&others, buffer_at(&c->in) + n, rest);
+	if (others.failed)
+		return false;
+	buffer_cut(&c->in, rest);
+	*own = c->in;
+	c->in = others;
+	return true;
+}
+
+/* Takes up the line of LEN bytes in front, which an LF ends. False where it has to wait. */
+static bool take_first(struct client *c, size_t len)
+{
+	struct buffer own = { 0 };
+	bool apart = set_apart(c, len + 1, &own);
+	struct buffer *in = apart ? &own : &c->in;
+
+	c->harmless = false;
+	if (!take_line(c, (const char *)buffer_at(in), len, apart ? &own : NULL))
+		return false; /* it is not apart then: such a client's line is not */
+	/* Nothing of it is here any more where its memory was taken over. */
+	len = buffer_len(in) == 0 ? 0 : len + 1;
+	if (c->harmless)
+		buffer_pass(in, len);
+	else
+		buffer_consume(in, len);
+	buffer_free(&own);
+	return true;
 }
 
 /* Takes up one line. Returns false where there is no whole one. */
@@ -260,22 +302,17 @@ static bool next_line(struct client *c)
 	size_t len = buffer_len(&c->in);
 	const char *lf =
 		len == c->searched ? NULL : memchr(at + c->searched, '\n', len - c->searched);
-	size_t line;
 
 	if (lf == NULL) {
 		take_rest(c);
 		return false;
 	}
-	line = (size_t)(lf - at);
-	c->harmless = false;
-	if (!c->skipping && !take_line(c, at, line))
+	if (c->skipping)
+		buffer_consume(&c->in, (size_t)(lf - at) + 1);
+	else if (!take_first(c, (size_t)(lf - at)))
 		return false;
 	c->skipping = false;
 	c->searched = 0;
-	if (c->harmless)
-		buffer_pass(&c->in, line + 1);
-	else
-		buffer_consume(&c->in, line + 1);
 	return true;
 }
 
@@ -382,7 +419,7 @@ static void shed_line(struct client *c)
 
 	if (lf != NULL) {
 		len = (size_t)(lf - at);
-		request_take(c, at, len, HEED_NOTHING);
+		request_take(c, at, len, NULL, HEED_NOTHING);
 		len++;
 	} else {
 		c->skipping = true;

@@ -172,6 +172,10 @@ static void take_execute(struct line *l)
 	    !line_credentials(l, &who, &chosen))
 		return;
 	a.who = client_credentials(l->client, chosen, &who);
+	if (l->own != NULL && !line_given(l, M_CREDENTIALS)) {
+		l->own->secret = false;
+		a.line = l->own;
+	}
 	bridge_execute(&l->client->session, &l->id, &a);
 	if (a.who != NULL)
 		mem_wipe(&who, sizeof(who));
@@ -469,10 +473,11 @@ static void take_object(struct line *l)
 		op->take(l);
 }
 
-bool request_take(struct client *c, const char *text_of_line, size_t len, enum heed heed)
+bool request_take(struct client *c, const char *text_of_line, size_t len, struct buffer *own,
+		  enum heed heed)
 {
 	struct json_doc *doc = &c->local->doc;
-	struct line l = { .client = c, .heed = heed, .doc = doc };
+	struct line l = { .client = c, .heed = heed, .doc = doc, .own = own };
 	bool well = json_parse(doc, text_of_line, len);
 
 	if (heed == HEED_SILENT && (!well || !is_silent(doc)))

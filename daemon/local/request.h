@@ -17,9 +17,12 @@ enum heed {
 /*
  * Takes up the line of LEN bytes at LINE (no LF at its end) of client C: exactly one answer goes
  * out for it, now or later, but for acks without an id. The line lives until the call returns.
+ * OWN: the buffer in which it lies with nothing else but its LF, whose memory may then be taken
+ * over, or NULL.
  *
  * False where it is not taken up, by HEED.
  */
-bool request_take(struct client *c, const char *line, size_t len, enum heed heed);
+bool request_take(struct client *c, const char *line, size_t len, struct buffer *own,
+		  enum heed heed);
 
 #endif

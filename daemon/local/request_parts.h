@@ -69,6 +69,7 @@ struct line {
 	struct client *client;
 	enum heed heed;
 	const struct json_doc *doc;
+	struct buffer *own; /* see request_take() */
 	struct request_id id;
 	uint32_t given;               /* BIT(m) for each member that is */
 	uint32_t value[MEMBER_COUNT]; /* the token of each member that is given */

@@ -59,7 +59,7 @@ struct connection {
 	struct buffer in;
 	size_t skip;  /* bytes of a frame too large that are still to be thrown away */
 	bool starved; /* it is passed over for want of memory */
-	struct buffer out;
+	struct outbox out;
 	struct job flush;
 	struct guid handshake; /* correlation id of the step that is awaited */
 	struct deadline step; /* the end of the current step, or of the wait for the next attempt */
@@ -114,9 +114,9 @@ static void close_socket(struct connection *c)
 	heartbeat_stop(&c->heartbeat);
 	job_cancel(&c->flush);
 	buffer_free(&c->in);
-	buffer_free(&c->out);
+	outbox_clear(&c->out);
 	c->skip = 0;
-	c->in.failed = c->out.failed = false;
+	c->in.failed = false;
 }
 
 /* The delay doubles with each attempt from the least to the most; a fifth of it, up or down, is
@@ -190,7 +190,7 @@ static void lose_for_errno(struct connection *c, const char *what)
 
 static void send_heartbeat(struct connection *c, uint8_t command, const struct guid *correlation)
 {
-	frame_add(&c->out, command, correlation, NULL, NULL, 0);
+	frame_add(&c->out.behind, command, correlation, NULL, NULL, 0);
 	connection_flush(c);
 }
 
@@ -232,11 +232,11 @@ static void identify(struct connection *c)
 	size_t began;
 
 	begin_step(c, CONNECTION_IDENTIFYING);
-	began = frame_begin(&c->out, CMD_IDENTIFY_CLIENT, &c->handshake, NULL);
+	began = frame_begin(&c->out.behind, CMD_IDENTIFY_CLIENT, &c->handshake, NULL);
 	/* Version 1 exactly: anything above is confirmed, and then nothing works (WIRE 4.2). */
-	wire_int(&c->out, 1, 1);
-	wire_bytes(&c->out, 2, c->settings.name, strlen(c->settings.name));
-	frame_end(&c->out, began);
+	wire_int(&c->out.behind, 1, 1);
+	wire_bytes(&c->out.behind, 2, c->settings.name, strlen(c->settings.name));
+	frame_end(&c->out.behind, began);
 	connection_flush(c);
 }
 
@@ -251,7 +251,7 @@ static void authenticate(struct connection *c)
 	begin_step(c, CONNECTION_AUTHENTICATING);
 	snprintf(who.login, sizeof(who.login), "%s", c->settings.username);
 	snprintf(who.password, sizeof(who.password), "%s", c->settings.password);
-	frame_add(&c->out, CMD_AUTHENTICATE, &c->handshake, &who, NULL, 0);
+	frame_add(&c->out.behind, CMD_AUTHENTICATE, &c->handshake, &who, NULL, 0);
 	mem_wipe(&who, sizeof(who));
 	connection_flush(c);
 }
@@ -475,21 +475,21 @@ static void write_out(struct connection *c)
 
 	if (c->fd < 0 || c->state <= CONNECTION_SECURING)
 		return;
-	if (c->out.failed) {
+	if (c->out.behind.failed) {
 		lose(c, "out_of_memory");
 		return;
 	}
-	if (buffer_len(&c->out) == 0)
+	if (outbox_is_empty(&c->out))
 		return;
-	n = c->tls == NULL ? buffer_write_fd(&c->out, c->fd) : tls_write(c->tls, &c->out);
+	n = c->tls == NULL ? outbox_write(&c->out, c->fd) : tls_write(c->tls, &c->out.behind);
 	if (n < 0 && errno != EAGAIN) {
 		lose_for_errno(c, "write");
 		return;
 	}
 	if (n > 0)
 		c->bytes.out += (uint64_t)n;
-	if (buffer_len(&c->out) == 0)
-		buffer_shrink(&c->out, KEEP_OUT);
+	if (outbox_is_empty(&c->out))
+		buffer_shrink(&c->out.behind, KEEP_OUT);
 	else if (c->tls == NULL || !tls_write_wants_read(c->tls))
 		event_add(c->writable, NULL);
 }
@@ -504,7 +504,7 @@ static void on_flush(void *arg)
 
 struct buffer *connection_out(struct connection *c)
 {
-	return &c->out;
+	return &c->out.behind;
 }
 
 void connection_flush(struct connection *c)
@@ -512,20 +512,26 @@ void connection_flush(struct connection *c)
 	loop_put_off(c->loop, &c->flush);
 }
 
-void connection_send(struct connection *c, const struct buffer *bytes)
+void connection_send(struct connection *c, const struct buffer *bytes, struct parcel *parcel)
 {
-	bool at_once = buffer_len(bytes) >= SEND_AT_ONCE && c->tls == NULL &&
-		       c->state == CONNECTION_READY && !c->out.failed &&
-		       !event_pending(c->writable, EV_WRITE, NULL);
-	ssize_t n = 0;
-
-	/* An error is met again when the turn ends: the callers are not prepared for a loss. */
-	if (at_once)
-		n = buffer_write_fd_with(&c->out, c->fd, bytes);
-	else
-		buffer_add_all(&c->out, bytes);
-	c->bytes.out += n > 0 ? (uint64_t)n : 0;
 	connection_flush(c);
+	if (buffer_len(bytes) < SEND_AT_ONCE || c->tls != NULL) {
+		buffer_add_all(&c->out.behind, bytes);
+		return;
+	}
+	outbox_add(&c->out, parcel, bytes);
+	/* An error is met again when the turn ends: the callers are not prepared for a loss. */
+	if (!c->out.behind.failed && !event_pending(c->writable, EV_WRITE, NULL)) {
+		ssize_t n = outbox_write(&c->out, c->fd);
+
+		c->bytes.out += n > 0 ? (uint64_t)n : 0;
+	}
+}
+
+void connection_take_back(struct connection *c, struct parcel *parcel)
+{
+	if (link_used(&parcel->link))
+		outbox_take_back(&c->out, parcel);
 }
 
 /* Connecting ------------------------------------------------------------------------------------ */
@@ -751,6 +757,7 @@ struct connection *connection_new(struct loop *loop, const struct connection_set
 	c->events = events;
 	c->arg = arg;
 	c->fd = -1;
+	outbox_init(&c->out);
 	c->in.apart = true; /* one package, and that no longer than it takes to look at it */
 	c->state_since = loop_now(loop);
 	c->tls_name = mem_text("");

@@ -17,6 +17,7 @@
 #include "store/discovery.h"
 #include "store/frame.h"
 #include "store/loss.h"
+#include "store/outbox.h"
 
 /* All times in milliseconds. The texts belong to the caller and outlive the connection. */
 struct connection_settings {
@@ -124,10 +125,15 @@ struct buffer *connection_out(struct connection *c);
 void connection_flush(struct connection *c);
 
 /*
- * Adds BYTES, whole packages, to those on their way and has them flushed. What is large goes out at
- * once, from where it is, as far as the kernel takes it. Never calls back.
+ * Adds BYTES, a whole package, to those on their way and has them flushed, while the connection is
+ * ready. What is large goes out at once, as far as the kernel takes it, and the rest waits where it
+ * is, as PARCEL: BYTES stay as they are until they have gone, the connection has, or they are taken
+ * back. Never calls back.
  */
-void connection_send(struct connection *c, const struct buffer *bytes);
+void connection_send(struct connection *c, const struct buffer *bytes, struct parcel *parcel);
+
+/* Frees the bytes of PARCEL to be changed, freed or sent again: see outbox_take_back(). */
+void connection_take_back(struct connection *c, struct parcel *parcel);
 
 /* Closes the connection for REASON, a word, and reconnects as after any loss. */
 void connection_break(struct connection *c, const char *reason);

@@ -15,6 +15,7 @@ void operation_init(struct operation *op, struct store *store)
 	op->conversation.package = on_package;
 	op->conversation.too_large = on_too_large;
 	link_init(&op->link);
+	parcel_init(&op->parcel);
 	deadline_init(&op->deadline, on_deadline, op);
 }
 
@@ -32,6 +33,7 @@ static void set_state(struct operation *op, enum operation_state state)
 	struct store *store = op->store;
 
 	if (op->state == OPERATION_IN_FLIGHT) {
+		connection_take_back(store->connection, &op->parcel);
 		conversation_close(store, &op->conversation);
 		store->in_flight_count--;
 	}
@@ -92,7 +94,7 @@ static void send_now(struct operation *op)
 	if (op->filtered)
 		filters_ask(store);
 	set_state(op, OPERATION_IN_FLIGHT);
-	connection_send(store->connection, &op->frame);
+	connection_send(store->connection, &op->frame, &op->parcel);
 }
 
 bool operation_start(struct operation *op, const struct guid *id, uint64_t timeout_ms)

@@ -44,6 +44,7 @@ struct operation {
 	struct store *store;
 	struct conversation conversation;
 	struct link link;
+	struct parcel parcel; /* of the frame, while that is on its way */
 	struct deadline deadline;
 	enum operation_state state;
 	uint64_t sequence;

@@ -71,6 +71,47 @@ def _(world):
     true(b'"data":[1.10]' in read_raw(client, stream)[0], "it comes as data")
 
 
+# Where a large payload may stand in its line, behind its beginning, and what is then stored of each event: data and metadata.
+LARGE_PLACES = [
+    (b'"message":"WriteEvents","body":{"event_stream_id":"STREAM","events":[{"event_type":"t","data":"LARGE"}]}',
+     [(b'"LARGE"', b"")]),
+    (b'"message":"WriteEvents","body":{"events":[{"data":"LARGE","event_type":"%s"}],"event_stream_id":"STREAM"}' % (b"t" * 200),
+     [(b'"LARGE"', b"")]),  # more has to go before it than there is room for
+    (b'"message":"WriteEvents","body":{"event_stream_id":"STREAM","events":[{"event_type":"t","metadata":{"m":1.50},'
+     b'"data":"LARGE"},{"event_type":"u","data_text":"\\u0061"}]}', [(b'"LARGE"', b'{"m":1.50}'), (b"a", b"")]),
+    (b'"message":"WriteEvents","body":{"event_stream_id":"STREAM","events":[{"event_type":"u","data":[1]},'
+     b'{"event_type":"t","metadata_text":"LARGE"}],"require_leader":true}', [(b"[1]", b""), (b"", b"LARGE")]),
+    (b'"message":"WriteEvents","body":{"event_stream_id":"STREAM","events":[{"event_type":"t","data":"LARGE"},'
+     b'{"event_type":"t","data_text":"LARGE"}]}', [(b'"LARGE"', b""), (b"LARGE", b"")]),
+    (b'"message":"WriteEvents","credentials":{"username":"admin","password":"changeit"},"body":{"event_stream_id":"STREAM",'
+     b'"events":[{"event_type":"t","data":"LARGE"}]}', [(b'"LARGE"', b"")]),
+    (b'"message":"WriteEvents","body":{"event_stream_id":"STREAM","events":[{"event_type":"t","data":1}]},"x-more":"LARGE"',
+     [(b"1", b"")]),
+    (b'"message":"WriteEvents","body":{"event_stream_id":"STREAM","expected_version":7,"events":[{"event_type":"t",'
+     b'"data":"LARGE"}]}', None),
+    (b'"message":"WriteEvents","body":{"event_stream_id":"STREAM","events":[{"data":"LARGE","event_type":""}]}', None),
+]
+
+
+@test("a large payload is stored whole wherever it stands in its line, and what follows the line is heard")
+def _(world):
+    client, with_store = world.client(), world.store.direct()
+    for size in (60000, 70000, 1024 * 1024):
+        for place, wanted in LARGE_PLACES:
+            for after in (b"", b'{"op":"ping","id":"p"}\n', b'{"op":"ping","id":"p","x-more":"%s"}\n' % (b"y" * 60000)):
+                stream = world.stream().encode()
+                large = b"".join(b"%07d," % n for n in range(size // 8))
+                line = (b'{"op":"execute","id":"w",' + place + b"}").replace(b"STREAM", stream).replace(b"LARGE", large)
+                client.send_bytes(line + b"\n" + after)
+                equal("ok" in client.reply("w"), wanted is not None, "taken")
+                true(not after or "ok" in client.reply("p"), "what follows is heard")
+                for number, (data, metadata) in enumerate(wanted or []):
+                    record = with_store.record(stream.decode(), number)
+                    true(wire.one(record, 7, b"") == data.replace(b"LARGE", large), "data of %d of %r" % (number, place))
+                    true(wire.one(record, 8, b"") == metadata.replace(b"LARGE", large), "metadata of %d of %r" % (number, place))
+    with_store.close()
+
+
 @test("data_base64 is stored as its bytes, with type 0 unless given")
 def _(world):
     client = world.client()

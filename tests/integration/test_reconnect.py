@@ -12,8 +12,9 @@ QUICK = {"store": {"reconnect_delay_min": "20ms", "reconnect_delay_max": "50ms",
 
 
 @contextlib.contextmanager
-def stage(**store_settings):
-    with wire.FakeStore() as fake, World(merged(QUICK, {"store": store_settings}), port=fake.port) as world:
+def stage(keeps=None, **store_settings):
+    """KEEPS: bytes that the store's end keeps of what is sent to it and not read."""
+    with wire.FakeStore(keeps=keeps) as fake, World(merged(QUICK, {"store": store_settings}), port=fake.port) as world:
         yield world, fake, world.client()
 
 
@@ -202,6 +203,53 @@ def _():
         peer.send(wire.PONG, peer.read(wire.PING).correlation)   # nothing came in between
         complete(peer, asked)
         true("ok" in client.reply("long") and "ok" in client.reply("p"), "answered")
+
+
+def write_large(client, request_id, timeout_ms=20000):
+    """More than the kernel takes of a store that does not read. Returns the data of the event."""
+    data = b'"%s"' % (request_id.encode() * (8 * 1024 * 1024))
+    client.send(b'{"op":"execute","id":"%s","message":"WriteEvents","timeout_ms":%d,"body":{"event_stream_id":"s",'
+                b'"events":[{"event_type":"t","data":%s}]}}' % (request_id.encode(), timeout_ms, data))
+    return data
+
+
+def data_of(package):
+    return wire.one(wire.fields(wire.one(package.fields(), 3)), 5)
+
+
+@test("large writes whose time is over before they have gone: what has begun to go arrives whole, another is not sent")
+def _():
+    with stage(keeps=65536) as (_world, fake, client):
+        peer = fake.welcome()
+        begun = write_large(client, "a", timeout_ms=500)
+        write_large(client, "b", timeout_ms=500)
+        kept = write_large(client, "c")
+        for name in "ab":
+            has(client.reply(name)["error"], code="timeout", outcome="unknown")
+        client.send({"op": "ping", "id": "p"})
+        true(data_of(peer.read(wire.WRITE_EVENTS)) == begun, "whole")
+        asked = peer.read(wire.WRITE_EVENTS)
+        true(data_of(asked) == kept, "the one that has time left")
+        peer.send(wire.PONG, peer.read(wire.PING).correlation)
+        complete(peer, asked)
+        true("ok" in client.reply("c") and "ok" in client.reply("p"), "answered")
+
+
+@test("a connection that goes while large writes are on their way: they go over the next one, whole and in order")
+def _():
+    with stage(keeps=65536) as (_world, fake, client):
+        peer = fake.welcome()
+        written = [write_large(client, name) for name in "ab"]
+        write(client, "c")
+        peer.sock.recv(1024 * 1024)
+        peer.close()
+        peer = fake.welcome()
+        for data in written:
+            asked = peer.read(wire.WRITE_EVENTS)
+            true(data_of(asked) == data, "whole")
+            complete(peer, asked)
+        complete(peer, peer.read(wire.WRITE_EVENTS))
+        true(all("ok" in client.reply(name) for name in "abc"), "answered")
 
 
 @test("a late answer over the new connection to what was sent over the old one counts once")

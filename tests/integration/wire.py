@@ -119,7 +119,7 @@ class Peer:
     def __init__(self, sock, limit=10):
         self.sock = sock
         self.limit = limit
-        self.held = b""
+        self.held = bytearray()
         sock.settimeout(limit)
 
     def send_bytes(self, data):
@@ -195,9 +195,11 @@ class Direct(Peer):
 class FakeStore:
     """A TCP server that a test plays by hand."""
 
-    def __init__(self, limit=10):
+    def __init__(self, limit=10, keeps=None):
         self.limit = limit
         self.listener = socket.create_server(("127.0.0.1", 0))
+        if keeps:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, keeps)
         self.listener.settimeout(limit)
         self.port = self.listener.getsockname()[1]
         self.peers = []

@@ -33,6 +33,7 @@ static Suite *(*const suites[])(void) = {
 	gossip_suite,
 	metrics_suite,
 	notify_suite,
+	outbox_suite,
 	outstanding_suite,
 	relief_suite,
 	session_suite,

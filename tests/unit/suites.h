@@ -35,6 +35,7 @@ Suite *message_to_json_suite(void);
 Suite *gossip_suite(void);
 Suite *metrics_suite(void);
 Suite *notify_suite(void);
+Suite *outbox_suite(void);
 Suite *outstanding_suite(void);
 Suite *relief_suite(void);
 Suite *session_suite(void);

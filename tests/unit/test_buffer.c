@@ -219,67 +219,73 @@ START_TEST(a_secret_stays_one_in_another_buffer)
 }
 END_TEST
 
-/* Reads all that FD has into IN. */
-static void drain(struct buffer *in, int fd)
+START_TEST(encloses_what_it_keeps)
 {
-	while (buffer_read_fd(in, fd, 65536) > 0)
-		;
+	struct buffer b = { 0 }, around = { 0 };
+	const uint8_t *kept;
+
+	buffer_add_text(&b, "0123456789kept, the tail");
+	buffer_add_text(&around, "<head><tail>");
+	kept = buffer_at(&b) + 10;
+	ck_assert(buffer_enclose(&b, kept, 4, &around, 6));
+	ck_assert_uint_eq(buffer_len(&b), 16);
+	ck_assert_mem_eq(buffer_at(&b), "<head>kept<tail>", 16);
+	ck_assert_ptr_eq(buffer_at(&b) + 6, kept);
+	/* All of it before, all of it behind, and nothing at all. */
+	ck_assert(buffer_enclose(&b, kept, 4, &around, 0));
+	ck_assert_mem_eq(buffer_at(&b), "kept<head><tail>", 16);
+	around.end = around.start + 6;
+	ck_assert(buffer_enclose(&b, kept, 4, &around, 6));
+	ck_assert_uint_eq(buffer_len(&b), 10);
+	ck_assert_mem_eq(buffer_at(&b), "<head>kept", 10);
+	buffer_free(&b);
+	buffer_free(&around);
 }
+END_TEST
 
-static ssize_t write_with(struct buffer *out, int fd, const void *bytes, size_t len)
+START_TEST(encloses_only_where_there_is_room)
 {
-	struct buffer more = { 0 };
-	ssize_t n;
-	int error;
+	struct buffer b = { 0 }, around = { 0 };
 
-	buffer_add(&more, bytes, len);
-	n = buffer_write_fd_with(out, fd, &more);
-	error = errno;
-	ck_assert_uint_eq(buffer_len(&more), len);
-	buffer_free(&more);
-	errno = error;
-	return n;
+	buffer_add_text(&b, "12345");
+	while (buffer_len(&b) < 512)
+		buffer_add_byte(&b, 'x');
+	ck_assert_uint_eq(b.size, 512);
+	buffer_add_text(&around, "123456");
+	ck_assert(!buffer_enclose(&b, buffer_at(&b) + 5, 100, &around, 6));
+	ck_assert(!buffer_enclose(&b, buffer_at(&b) + 412, 100, &around, 5));
+	ck_assert_uint_eq(buffer_len(&b), 512);
+	ck_assert_mem_eq(buffer_at(&b), "12345xxx", 8);
+	buffer_free(&b);
+	buffer_free(&around);
 }
+END_TEST
 
-/* More than a socket takes at once, behind something that waits: all comes, and in order. */
-START_TEST(writes_what_is_large_from_where_it_is)
+START_TEST(a_secret_does_not_stay_around_what_is_kept)
 {
-	enum { LARGE = 4 * 1024 * 1024 };
-	struct buffer out = { 0 }, in = { 0 };
-	uint8_t *large = malloc(LARGE);
-	int pair[2];
-	ssize_t n;
+	struct buffer b = { .secret = true }, around = { .secret = false };
 
-	ck_assert_ptr_nonnull(large);
-	for (size_t i = 0; i < LARGE; i++)
-		large[i] = (uint8_t)(i * 7 >> 3);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-	ck_assert_int_eq(write_with(&out, pair[0], "small", 5), 5);
-	ck_assert_ptr_null(out.data);
-	buffer_add_text(&out, ", ");
-	n = write_with(&out, pair[0], large, LARGE);
-	ck_assert_int_gt(n, 2);
-	ck_assert_int_lt(n, LARGE);
-	ck_assert_uint_eq(buffer_len(&out), LARGE + 2 - (size_t)n);
-	/* The socket is full: what comes next waits too. */
-	ck_assert_int_eq(write_with(&out, pair[0], "end", 3), -1);
-	ck_assert_int_eq(errno, EAGAIN);
-	do
-		drain(&in, pair[1]);
-	while (buffer_len(&out) > 0 && buffer_write_fd(&out, pair[0]) > 0);
-	drain(&in, pair[1]);
-	ck_assert_uint_eq(buffer_len(&in), 7 + LARGE + 3);
-	ck_assert_mem_eq(buffer_at(&in), "small, ", 7);
-	ck_assert_mem_eq(buffer_at(&in) + 7, large, LARGE);
-	ck_assert_mem_eq(buffer_at(&in) + 7 + LARGE, "end", 3);
-	close(pair[1]);
-	ck_assert_int_eq(write_with(&out, pair[0], "x", 1), -1);
-	ck_assert_int_eq(errno, EPIPE);
-	ck_assert_uint_eq(buffer_len(&out), 1);
-	close(pair[0]);
-	free(large);
-	buffer_free(&in);
-	buffer_free(&out);
+	buffer_add_text(&b, "password1, kept, password2");
+	ck_assert(buffer_enclose(&b, buffer_at(&b) + 11, 4, &around, 0));
+	ck_assert_mem_eq(buffer_at(&b), "kept", 4);
+	ck_assert(is_blank(b.data, 11));
+	ck_assert(is_blank(b.data + 15, 11));
+	buffer_free(&b);
+}
+END_TEST
+
+START_TEST(puts_bytes_in)
+{
+	struct buffer b = { 0 };
+
+	buffer_insert(&b, 0, "3", 1);
+	buffer_insert(&b, 0, "1", 1);
+	buffer_insert(&b, 1, "2", 1);
+	buffer_insert(&b, 3, "45", 2);
+	buffer_insert(&b, 2, NULL, 0);
+	ck_assert_uint_eq(buffer_len(&b), 5);
+	ck_assert_mem_eq(buffer_at(&b), "12345", 5);
+	buffer_free(&b);
 }
 END_TEST
 
@@ -388,7 +394,10 @@ Suite *buffer_suite(void)
 	tcase_add_test(tc, reads_and_writes_descriptors);
 	tcase_add_test(tc, a_secret_leaves_nothing_where_it_was);
 	tcase_add_test(tc, a_secret_stays_one_in_another_buffer);
-	tcase_add_test(tc, writes_what_is_large_from_where_it_is);
+	tcase_add_test(tc, encloses_what_it_keeps);
+	tcase_add_test(tc, encloses_only_where_there_is_room);
+	tcase_add_test(tc, a_secret_does_not_stay_around_what_is_kept);
+	tcase_add_test(tc, puts_bytes_in);
 #if !defined(__SANITIZE_ADDRESS__) /* under it nothing is kept */
 	tcase_add_test(tc, memory_given_back_is_used_again);
 	tcase_add_test(tc, memory_given_back_has_no_secret);

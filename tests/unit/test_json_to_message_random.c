@@ -342,7 +342,7 @@ static void compare(const struct message *row, struct any *any, struct json_doc 
 	ProtobufCMessage *m = any_message(row->request, any);
 	struct buffer out = { 0 };
 	struct buffer ids = { 0 };
-	struct encoded encoded = { .event_ids = &ids };
+	struct encoded encoded = { .event_ids = &ids, .large = any_below(any, 12) };
 	char fault[FAULT_TEXT];
 	uint8_t *packed;
 	size_t len;
@@ -352,6 +352,8 @@ static void compare(const struct message *row, struct any *any, struct json_doc 
 	ck_assert_msg(json_parse(doc, (char *)buffer_at(body), buffer_len(body)), "%s", doc->error);
 	ck_assert_msg(json_to_message(row, doc, 0, true, &out, &encoded, fault), "%s: %.*s", fault,
 		      (int)buffer_len(body), (char *)buffer_at(body));
+	if (encoded.left_out != NULL)
+		buffer_insert(&out, encoded.left_out_at, encoded.left_out, encoded.left_out_len);
 	fill(m, row->defaults);
 	fill_parts(m, &ids);
 	len = protobuf_c_message_get_packed_size(m);
