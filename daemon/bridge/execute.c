@@ -717,7 +717,7 @@ void bridge_execute(struct session *s, const struct request_id *id,
 	e->operation.answer = m->reply_command;
 	e->operation.other_answer = m->other_reply_command;
 	e->operation.repeatable = m->repeatable;
-	e->operation.filtered = field_number(m->request, "filter") != 0;
+	e->operation.filtered = m->kind == MESSAGE_READ && field_number(m->request, "filter") != 0;
 	if (!make_package(e, s, id, a, &correlation, outcome) ||
 	    (s->bounds != NULL && !is_allowed(e, s, id))) {
 		execute_free(e);

@@ -255,15 +255,15 @@ static void take_rest(struct client *c)
 
 /*
  * Moves the first N bytes of the input, a line, to OWN, with the memory in which they are, and what
- * follows to other memory. False, with nothing done, where that is not worth it: the line is short,
- * much follows, or it lies in far more memory than it takes and is to give that back.
+ * follows to other memory. False, with nothing done, where that is not worth it: much
+ * follows, or it lies in far more memory than it takes and is to give that back.
  */
 static bool set_apart(struct client *c, size_t n, struct buffer *own)
 {
 	size_t rest = buffer_len(&c->in) - n;
 	struct buffer others = { .secret = c->in.secret, .had = c->in.size };
 
-	if (n <= ACCOUNT_LARGE || rest > n / 2 || c->in.size / 4 > n || (c->paused && !c->gone))
+	if (rest > n / 2 || c->in.size / 4 > n || (c->paused && !c->gone))
 		return false;
 	if (rest > 0)
 		buffer_add(&others, buffer_at(&c->in) + n, rest);
@@ -275,23 +275,40 @@ static bool set_apart(struct client *c, size_t n, struct buffer *own)
 	return true;
 }
 
+/* Takes N bytes off IN, a line that has been taken up. */
+static void take_off(const struct client *c, struct buffer *in, size_t n)
+{
+	if (c->harmless)
+		buffer_pass(in, n);
+	else
+		buffer_consume(in, n);
+}
+
+/* Takes up the line of LEN bytes in front, a large one, apart from what follows. False, with
+ * nothing done, where it is not set apart. */
+static bool take_large(struct client *c, size_t len)
+{
+	struct buffer own = { 0 };
+
+	if (!set_apart(c, len + 1, &own))
+		return false;
+	/* A client whose lines may have to wait has none set apart. */
+	take_line(c, (const char *)buffer_at(&own), len, &own);
+	/* Nothing of it is here any more where its memory was taken over. */
+	take_off(c, &own, buffer_len(&own));
+	buffer_free(&own);
+	return true;
+}
+
 /* Takes up the line of LEN bytes in front, which an LF ends. False where it has to wait. */
 static bool take_first(struct client *c, size_t len)
 {
-	struct buffer own = { 0 };
-	bool apart = set_apart(c, len + 1, &own);
-	struct buffer *in = apart ? &own : &c->in;
-
 	c->harmless = false;
-	if (!take_line(c, (const char *)buffer_at(in), len, apart ? &own : NULL))
-		return false; /* it is not apart then: such a client's line is not */
-	/* Nothing of it is here any more where its memory was taken over. */
-	len = buffer_len(in) == 0 ? 0 : len + 1;
-	if (c->harmless)
-		buffer_pass(in, len);
-	else
-		buffer_consume(in, len);
-	buffer_free(&own);
+	if (len > ACCOUNT_LARGE && take_large(c, len))
+		return true;
+	if (!take_line(c, (const char *)buffer_at(&c->in), len, NULL))
+		return false;
+	take_off(c, &c->in, len + 1);
 	return true;
 }
 

@@ -104,7 +104,7 @@ static void take_off(struct outbox *o, size_t n)
 		buffer_consume(&o->behind, n);
 }
 
-ssize_t outbox_write(struct outbox *o, int fd)
+static ssize_t write_parcels(struct outbox *o, int fd)
 {
 	struct iovec parts[PARTS_MOST];
 	struct msghdr message = { .msg_iov = parts };
@@ -123,4 +123,9 @@ ssize_t outbox_write(struct outbox *o, int fd)
 	if (n > 0)
 		take_off(o, (size_t)n);
 	return n;
+}
+
+ssize_t outbox_write(struct outbox *o, int fd)
+{
+	return list_empty(&o->parcels) ? buffer_write_fd(&o->behind, fd) : write_parcels(o, fd);
 }
