@@ -453,12 +453,21 @@ static void shed_line(struct client *c)
 	work_later(c);
 }
 
+/* How much is read at once. Of a long line that is little while others have requests in flight. */
+static size_t read_size(const struct client *c)
+{
+	size_t has = buffer_len(&c->in);
+
+	if (has <= READ_LEAST || loop_now_us(c->local->loop) < c->local->bridge->shared_until_us)
+		return READ_LEAST;
+	return has < READ_MOST ? has : READ_MOST;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *c = arg;
 	size_t has = buffer_len(&c->in);
 	size_t size = c->in.size;
-	size_t most = has < READ_LEAST ? READ_LEAST : has < READ_MOST ? has : READ_MOST;
 	ssize_t n;
 
 	(void)what;
@@ -469,7 +478,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		event_del(c->readable);
 		return;
 	}
-	n = buffer_read_fd(&c->in, fd, most);
+	n = buffer_read_fd(&c->in, fd, read_size(c));
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n < 0 && errno == ENOMEM && has > 0) {
