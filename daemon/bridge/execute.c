@@ -681,7 +681,7 @@ static bool make_package(struct execute *e, struct session *s, const struct requ
 	bool well = json_to_message(a->message, a->doc, a->body, s->bridge->settings.require_master,
 				    frame, &encoded, fault);
 
-	if (well && encoded.left_out != NULL)
+	if (well && a->line != NULL && encoded.left_out != NULL)
 		complete_frame(frame, a->line, &encoded);
 	if (encoded.starved || frame->failed)
 		session_refuse(s, id, ERROR_OVERLOADED, outcome, "%s", no_memory);

@@ -49,13 +49,14 @@ void outbox_add(struct outbox *o, struct parcel *p, const struct buffer *bytes)
 
 void outbox_take_back(struct outbox *o, struct parcel *p)
 {
-	struct link *next = list_next(&o->parcels, &p->link);
-	struct buffer *behind;
+	struct link *next = p->link.next;
+	struct buffer *behind = &o->behind;
 	struct buffer bytes = { 0 };
 
 	if (!link_used(&p->link))
 		return;
-	behind = next == NULL ? &o->behind : &CONTAINER(next, struct parcel, link)->before;
+	if (next != &o->parcels)
+		behind = &CONTAINER(next, struct parcel, link)->before;
 	buffer_add_all(&bytes, &p->before);
 	if (p->sent > 0) {
 		bytes.secret |= p->bytes->secret;
