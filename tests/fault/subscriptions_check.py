@@ -302,6 +302,9 @@ class Persistent(Subscription):
         # it is not known what they have taken.
         self.settled = True
         self.unsettled = set()  # numbers delivered meanwhile
+        # It has asked for its end: what was on its way to it may be read later than another reads, and deals with, the
+        # next delivery of the same.
+        self.leaving = False
         # Likewise an up_to counts from the newest place of its event: where that is delivered again before the up_to has
         # come to the daemon, it takes all that was delivered in between. {event id: when an up_to of it was sent}, while
         # it is not known to have come.
@@ -334,6 +337,8 @@ class Persistent(Subscription):
         if entry is None:
             return
         before = self.group.events.get(entry.number)
+        if self.leaving and before and before[1] is not self:
+            return
         if before:
             self.judge_again(before, entry, line)
         self.group.events[entry.number] = ["out", self, self.c.time, line["retry_count"]]
@@ -411,6 +416,7 @@ class Persistent(Subscription):
                 mine[0] = "returned"
 
     def returned(self, why):
+        self.leaving = self.leaving or why == "unsubscribed"
         for number in self.held.values():
             self.mark(number, "returned")
         self.held.clear()

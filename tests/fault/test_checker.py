@@ -245,6 +245,18 @@ def _():
         equal(any(text in one for one in found), wrong, "a refusal is found wrong, in %r" % found)
 
 
+@test("groups: who has asked for its end may read what was on its way to it later than another the next delivery, and nobody else may")
+def _():
+    other = [ask(2, 20, "subscribe", sub="h", stream="s", group="g", in_flight=5),
+             ok(2, 20, sub="h", mode="persistent", window=5, last_event_number=1)]
+    end = [ask(2, 21, "unsubscribe", sub="h")]
+    late = [event(2, "h", "c", 2, retry_count=0)]
+    text = "2 is out already"
+    for order, wrong in ((end + late, False), (late + end, True)):
+        found = judge(copy.deepcopy(with_(event(1, "g", "c", 2, retry_count=0), *(other + order + [ok(2, 21, sub="h")]))))
+        equal(any(text in one for one in found), wrong, "a second delivery is found wrong, in %r" % found)
+
+
 @test("the daemon: closes a client, ends with another status, leaves something behind, never ends")
 def _():
     finds(with_(stored(2, 0, 1), ["open", 3], ["end", 3]), "the daemon closed")
