@@ -81,10 +81,11 @@ void session_end(struct session *s)
 }
 
 enum {
-	SHARED = 32,       /* requests in flight that keep a store busy which answers in */
-	SHARED_US = 100,   /* as many microseconds; more where it takes longer */
-	SHARE_LEAST = 6,   /* of one session */
-	SHARED_FOR = 20000 /* microseconds since another had a request in flight */
+	SHARED = 32,     /* requests in flight that keep a store busy which answers in */
+	SHARED_US = 100, /* as many microseconds; more where it takes longer */
+	SHARE_LEAST = 6, /* of one session */
+	SHARED_FOR = SHARE_LASTS * 1000 /* microseconds since another had a request in flight, or
+					   the store has answered */
 };
 
 /* How far away the store is, is told by the last second in which it has answered. */
@@ -107,7 +108,7 @@ uint32_t session_share(const struct session *s, uint64_t now)
 		look_at_second(bridge, now);
 	if (others > 0)
 		bridge->shared_until_us = now + SHARED_FOR;
-	else if (now >= bridge->shared_until_us)
+	if (now >= bridge->shared_until_us || now >= bridge->answered_us + SHARED_FOR)
 		return UINT32_MAX;
 	if (bridge->quickest_us > SHARED_US)
 		share = share * bridge->quickest_us / SHARED_US;

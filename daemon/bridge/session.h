@@ -56,6 +56,7 @@ struct bridge {
 	uint64_t quickest_us;     /* the quickest answer of the store to an execute, of the last */
 	uint64_t quickest_now_us; /* second, and of this one so far, */
 	uint64_t second_ends_us;  /* which ends then */
+	uint64_t answered_us;     /* when the store last has answered one */
 	uint64_t executed;        /* executes taken up since the start */
 	struct bridge_counters counters;
 	struct rendering renderings[RENDERINGS];
@@ -150,16 +151,21 @@ static inline bool session_is_full(const struct session *s, size_t bytes)
 	       (bytes > ACCOUNT_LARGE && (waits > 0 || account_is_spent()));
 }
 
+/* Milliseconds after which a share may be another: nothing else need tell that it is. */
+enum { SHARE_LASTS = 20 };
+
 /*
  * How many requests S may have in flight at NOW, in microseconds of the loop's clock. While others
  * have some too, it is a share of as many as keep the store busy: who asks for little waits behind
- * all of them. Where the store is far away these are more.
+ * all of them. Where the store is far away these are more, and where it does not answer nobody has
+ * to wait for somebody else.
  */
 uint32_t session_share(const struct session *s, uint64_t now);
 
-/* An answer of the store has come, TOOK microseconds after the request. */
-static inline void bridge_answered(struct bridge *bridge, uint64_t took)
+/* An answer of the store has come at NOW, TOOK microseconds after the request. */
+static inline void bridge_answered(struct bridge *bridge, uint64_t took, uint64_t now)
 {
+	bridge->answered_us = now;
 	if (took < bridge->quickest_now_us || bridge->quickest_now_us == 0)
 		bridge->quickest_now_us = took;
 }

@@ -65,6 +65,7 @@ void client_close(struct client *c, enum client_end reason)
 	job_cancel(&c->flush);
 	loop_clear_deadline(local->loop, &c->stall);
 	loop_clear_deadline(local->loop, &c->paid);
+	loop_clear_deadline(local->loop, &c->more);
 	list_remove(&c->link);
 	client_access_end(c);
 	local->client_count--;
@@ -381,6 +382,9 @@ static void on_work(void *arg)
 		event_add(c->readable, NULL);
 	else if (!c->ended)
 		event_del(c->readable);
+	if (c->session.in_flight >= c->share && c->share < c->in_flight_most &&
+	    !deadline_is_set(&c->more))
+		loop_set_deadline(c->local->loop, &c->more, SHARE_LASTS);
 	finish(c);
 }
 
@@ -661,6 +665,7 @@ void client_new(struct local *local, int fd)
 	job_init(&c->flush, on_flush, c);
 	deadline_init(&c->stall, on_stall, c);
 	deadline_init(&c->paid, on_paid, c);
+	deadline_init(&c->more, on_work, c);
 	session_init(&c->session, local->bridge, &session_events, &c->out, c->number);
 	client_access_begin(c);
 	list_append(&local->clients, &c->link);

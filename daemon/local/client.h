@@ -99,6 +99,7 @@ struct client {
 	struct job flush;
 	struct deadline stall;
 	struct deadline paid; /* while the session waits for its meter */
+	struct deadline more; /* while its share of the store holds it up */
 	uint64_t long_since;  /* when what its lines take became large, of loop_now_us() */
 	uint64_t slow_since;  /* while output waits: when it last had taken a MiB, or began to */
 	size_t taken;         /* bytes since then */

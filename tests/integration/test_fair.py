@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What one client asks for does not keep others waiting: large answers are asked for in turn, and what is small passes by."""
 
-from harness import controlled, equal, main, test, true, until
+from harness import World, controlled, equal, main, test, true, until
 
 ADMIN = {"store": {"username": "admin", "password": "changeit"}}
 KIB = 1024
@@ -59,6 +59,27 @@ def _():
             world.clients.remove(client)
         until(lambda: good.ok("status")["requests"] == 0, "they are forgotten")
         true(control.count("ReadAllEventsForward")[0] <= 2, "pages asked of the store: %d" % control.count("ReadAllEventsForward")[0])
+
+
+@test("while the store is silent, and while it is away, no client has to wait for the others: each is heard as far as its limit goes")
+def _():
+    with World(ADMIN, proxy=True) as world:
+        clients, stream = [world.client() for _ in range(4)], world.stream()
+        for client in clients * 5:
+            client.write(stream, "near")
+        for away in (world.proxy.stall, lambda: (world.proxy.refuse(), world.disconnected())):
+            away()
+            for client in clients:
+                client.send(*({"op": "execute", "id": i, "message": "WriteEvents", "timeout_ms": 60000, "body": {
+                    "event_stream_id": stream, "events": [{"event_type": "t"}]}} for i in range(100)))
+            for client in clients:
+                client.ok("status")
+            equal(world.status()["requests"], 100 * len(clients), "requests in flight")
+            world.proxy.flow()
+            world.proxy.allow()
+            for client in clients:
+                for i in range(100):
+                    true("ok" in client.reply(i, limit=30), "written")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #include "bridge/session.h"
 #include "suites.h"
 
-enum { SECOND = 1000000 };
+enum { SECOND = 1000000, FOR_EVER = 1000 * SECOND };
 
 static struct bridge bridge;
 static struct session session;
@@ -15,7 +15,7 @@ static void begin(void)
 {
 	static const struct session_events events = { .wrote = on_wrote, .eased = on_wrote };
 
-	bridge = (struct bridge){ .loop = loop_new() };
+	bridge = (struct bridge){ .loop = loop_new(), .answered_us = FOR_EVER };
 	session_init(&session, &bridge, &events, NULL, 1);
 }
 
@@ -58,12 +58,12 @@ START_TEST(test_share_is_more_where_the_store_is_far)
 	uint32_t near;
 
 	bridge.busy = 1;
-	bridge_answered(&bridge, 50);
+	bridge_answered(&bridge, 50, FOR_EVER);
 	near = session_share(&session, SECOND);
-	bridge_answered(&bridge, 20000);
-	bridge_answered(&bridge, 50);
+	bridge_answered(&bridge, 20000, FOR_EVER);
+	bridge_answered(&bridge, 50, FOR_EVER);
 	ck_assert_uint_eq(session_share(&session, 3 * SECOND), near); /* the quickest counts */
-	bridge_answered(&bridge, 20000);
+	bridge_answered(&bridge, 20000, FOR_EVER);
 	ck_assert_uint_eq(session_share(&session, 3 * SECOND + 1), near);
 	ck_assert_uint_eq(session_share(&session, 5 * SECOND), near * 200);
 	ck_assert_uint_eq(session_share(&session, 9 * SECOND), near * 200); /* nothing is news */
@@ -80,6 +80,17 @@ START_TEST(test_share_lasts_a_while)
 }
 END_TEST
 
+START_TEST(test_share_is_no_bound_where_the_store_is_silent)
+{
+	bridge.busy = 1;
+	bridge_answered(&bridge, 50, SECOND);
+	ck_assert_uint_lt(session_share(&session, SECOND + 1000), UINT32_MAX);
+	ck_assert_uint_eq(session_share(&session, 2 * SECOND), UINT32_MAX);
+	bridge_answered(&bridge, 50, 2 * SECOND);
+	ck_assert_uint_lt(session_share(&session, 2 * SECOND), UINT32_MAX);
+}
+END_TEST
+
 Suite *session_suite(void)
 {
 	Suite *suite = suite_create("session");
@@ -90,6 +101,7 @@ Suite *session_suite(void)
 	tcase_add_test(tcase, test_share_is_less_the_more_there_are);
 	tcase_add_test(tcase, test_share_is_more_where_the_store_is_far);
 	tcase_add_test(tcase, test_share_lasts_a_while);
+	tcase_add_test(tcase, test_share_is_no_bound_where_the_store_is_silent);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
