@@ -247,25 +247,25 @@ static void read_page(struct catchup *c)
 		set_state(c, CATCHUP_QUEUED);
 }
 
-static void read_again(struct catchup *c)
+static void read_again(struct catchup *c, const struct redelivery *r)
 {
-	const struct link *l = list_first(&c->redeliveries);
-
 	c->redelivering = true;
-	send_read(c, CONTAINER(l, struct redelivery, link)->place, 1);
+	send_read(c, r->place, 1);
 }
 
 /* Goes on with whatever is due: an event that is wanted again, the rest of a page, the next page.
  */
 void catchup_pump(struct catchup *c)
 {
+	const struct link *again = list_first(&c->redeliveries);
+
 	if (c->read.state != OPERATION_IDLE || deadline_is_set(&c->retry))
 		return;
 	switch (c->state) {
 	case CATCHUP_GIVING:
 	case CATCHUP_BEHIND:
-		if (!list_empty(&c->redeliveries))
-			read_again(c);
+		if (again != NULL)
+			read_again(c, CONTAINER(again, struct redelivery, link));
 		else if (c->state == CATCHUP_GIVING)
 			loop_put_off(c->store->loop, &c->give);
 		else if (c->page_is_last || c->events->room(c, 0))

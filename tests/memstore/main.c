@@ -125,6 +125,13 @@ static const struct traits *read_version(const char *text)
 	exit(EX_USAGE);
 }
 
+static unsigned read_nodes(const char *text)
+{
+	unsigned nodes = (unsigned)read_number("nodes", text, NODES_MOST);
+
+	return nodes == 0 ? 1 : nodes;
+}
+
 static void take_option(struct options *o, int code, const char *value)
 {
 	switch (code) {
@@ -158,9 +165,7 @@ static void take_option(struct options *o, int code, const char *value)
 		o->control = value;
 		break;
 	case OPTION_NODES:
-		o->nodes = (unsigned)read_number("nodes", value, NODES_MOST);
-		if (o->nodes == 0)
-			o->nodes = 1;
+		o->nodes = read_nodes(value);
 		break;
 	case OPTION_GOSSIP_PORT:
 		o->gossip = true;
