@@ -612,12 +612,12 @@ static void start(struct execute *e, struct session *s, const struct request_id 
 	e->timeout_ms = timeout_ms;
 	e->taken_us = loop_now_us(s->bridge->loop);
 	request_begin(&e->request, s, id, buffer_len(&e->operation.frame));
+	e->operation.conversation.node.id = *correlation;
 	if (e->message != NULL && e->message->reads_page) {
-		e->operation.conversation.node.id = *correlation;
 		request_expect_page(&e->request, events_wanted(e));
 		ask_in_turn(e);
-	} else if (!operation_start(&e->operation, correlation, timeout_ms)) {
-		fail_overloaded(e);
+	} else {
+		ask_store(e, timeout_ms);
 	}
 }
 

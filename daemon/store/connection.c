@@ -530,8 +530,7 @@ void connection_send(struct connection *c, const struct buffer *bytes, struct pa
 
 void connection_take_back(struct connection *c, struct parcel *parcel)
 {
-	if (link_used(&parcel->link))
-		outbox_take_back(&c->out, parcel);
+	outbox_take_back(&c->out, parcel);
 }
 
 /* Connecting ------------------------------------------------------------------------------------ */

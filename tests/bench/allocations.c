@@ -3,13 +3,12 @@
  * file named by ALLOCATIONS, 8 bytes in the order of this machine.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
+#include "../shim.h"
 
 /* The C library's own, by the names that it has for programs that replace them. */
 void *__libc_malloc(size_t size);
@@ -21,16 +20,7 @@ static atomic_uint_least64_t *counter;
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *path = getenv("ALLOCATIONS");
-	int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
-	void *at = fd < 0 ? MAP_FAILED
-			  : mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (fd >= 0)
-		close(fd);
-	if (at == MAP_FAILED)
-		_exit(97); /* the test sees a status that the daemon does not have */
-	counter = at;
+	counter = shim_map("ALLOCATIONS", sizeof(*counter));
 }
 
 static void count(void)

@@ -3,28 +3,19 @@
  * file named by CLOCK_JUMP has, 8 bytes in the order of this machine, read anew each time. The
  * clocks that never jump are left alone.
  */
-#include <fcntl.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../shim.h"
+
 static const volatile int64_t *jump;
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *path = getenv("CLOCK_JUMP");
-	int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	void *at = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(*jump), PROT_READ, MAP_SHARED, fd, 0);
-
-	if (fd >= 0)
-		close(fd);
-	if (at == MAP_FAILED)
-		_exit(97); /* the test sees a status that the daemon does not have */
-	jump = at;
+	jump = shim_map("CLOCK_JUMP", sizeof(*jump));
 }
 
 /* The C library's own names for what these take are reserved ones. */

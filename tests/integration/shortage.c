@@ -5,13 +5,12 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
+#include "../shim.h"
 
 struct shortage {
 	uint64_t least;  /* bytes of an allocation that counts; 0: none does */
@@ -24,17 +23,7 @@ static volatile struct shortage *shortage;
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *path = getenv("SHORTAGE");
-	int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
-	void *at =
-		fd < 0 ? MAP_FAILED
-		       : mmap(NULL, sizeof(*shortage), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (fd >= 0)
-		close(fd);
-	if (at == MAP_FAILED)
-		_exit(97); /* the test sees a status that the daemon does not have */
-	shortage = at;
+	shortage = shim_map("SHORTAGE", sizeof(*shortage));
 }
 
 static int fails(size_t size)

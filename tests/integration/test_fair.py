@@ -7,22 +7,24 @@ ADMIN = {"store": {"username": "admin", "password": "changeit"}}
 KIB = 1024
 
 
-def ask_pages(clients, count):
-    """COUNT of the biggest pages from each."""
-    for client in clients:
+def beside_pages(world, control, delay, *events):
+    """A client, and ten that have asked for eight of the biggest pages each of a store that takes DELAY ms for one. EVENTS
+    are in the stream "s"."""
+    good, bad = world.client(), [world.client() for _ in range(10)]
+    good.write("s", *events)
+    control.delay(delay, "ReadAllEventsForward", "*")
+    good.ok("ping")
+    for client in bad:
         client.send(*({"op": "execute", "id": i, "message": "ReadAllEvents", "body": {"max_count": 4096}, "timeout_ms": 30000}
-                      for i in range(count)))
+                      for i in range(8)))
+    until(lambda: good.ok("status")["requests"] >= len(bad), "they are taken up")
+    return good, bad
 
 
 @test("the biggest pages, asked for by ten clients, are asked of the store one at a time; a small read and a write pass by")
 def _():
     with controlled(ADMIN) as (world, control):
-        good, bad = world.client(), [world.client() for _ in range(10)]
-        good.write("s", "a")
-        control.delay(1000, "ReadAllEventsForward", "*")
-        good.ok("ping")
-        ask_pages(bad, 8)
-        until(lambda: good.ok("status")["requests"] >= len(bad), "they are taken up")
+        good, _ = beside_pages(world, control, 1000, "a")
         for _ in range(3):
             equal(len(good.read("s", count=1)["events"]), 1, "events")
             good.write("s", "b")
@@ -48,12 +50,7 @@ def _():
 @test("what a client that has gone has asked for, and was not sent yet, is not read any more")
 def _():
     with controlled(ADMIN) as (world, control):
-        good, bad = world.client(), [world.client() for _ in range(10)]
-        good.write("s", {"event_type": "t", "data_text": "x" * 100 * KIB})
-        control.delay(200, "ReadAllEventsForward", "*")
-        good.ok("ping")
-        ask_pages(bad, 8)
-        until(lambda: good.ok("status")["requests"] >= len(bad), "they are taken up")
+        good, bad = beside_pages(world, control, 200, {"event_type": "t", "data_text": "x" * 100 * KIB})
         for client in bad:
             client.close()
             world.clients.remove(client)
