@@ -18,7 +18,8 @@
 #include "store/wire_write.h"
 
 enum {
-	READ_MOST = 256 * 1024, /* bytes taken per wakeup */
+	READ_MOST = 256 * 1024, /* bytes taken per wakeup, */
+	READ_LEAST = 4096,      /* and where there is no memory for as many */
 	KEEP_IN = 64 * 1024,    /* memory kept while nothing is under way */
 	KEEP_OUT = 64 * 1024,
 	SEND_AT_ONCE = 64 * 1024, /* bytes from which on a copy costs more than a write */
@@ -392,10 +393,20 @@ static size_t take_frames(struct connection *c)
 	}
 }
 
+static ssize_t read_up_to(struct connection *c, size_t most)
+{
+	return c->tls == NULL ? buffer_read_fd(&c->in, c->fd, most)
+			      : tls_read(c->tls, &c->in, most);
+}
+
 static ssize_t read_in(struct connection *c)
 {
-	return c->tls == NULL ? buffer_read_fd(&c->in, c->fd, READ_MOST)
-			      : tls_read(c->tls, &c->in, READ_MOST);
+	ssize_t n = read_up_to(c, READ_MOST);
+
+	if (n >= 0 || errno != ENOMEM)
+		return n;
+	c->in.failed = false;
+	return read_up_to(c, READ_LEAST);
 }
 
 /* A server with TLS answers a plain package with an alert: a record of type 21, version 3.x. */
@@ -440,7 +451,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	n = read_in(c);
 	if (n < 0) {
-		if (errno != EAGAIN)
+		if (errno == ENOMEM && buffer_len(&c->in) >= FRAME_PREFIX + PACKAGE_HEADER)
+			starve(c);
+		else if (errno != EAGAIN)
 			lose_for_errno(c, "read");
 		else if (c->tls != NULL && tls_read_wants_write(c->tls))
 			event_add(c->writable, NULL);

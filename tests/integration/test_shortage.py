@@ -35,9 +35,9 @@ class Short(World):
                       "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")}
         return bridge
 
-    def short(self, passes=0, fails=ALL):
-        """From now on PASSES large allocations are made, and FAILS then fail."""
-        self.map[:] = struct.pack(FORM, LARGE, passes, fails, 0)
+    def short(self, passes=0, fails=ALL, least=LARGE):
+        """From now on PASSES allocations of LEAST bytes and more are made, and FAILS then fail."""
+        self.map[:] = struct.pack(FORM, least, passes, fails, 0)
 
     def enough(self):
         """None fails any more. Returns how many have."""
@@ -140,6 +140,30 @@ def _():
         true("ok" in client.line(), "written")
         equal(len(client.ask(READ)["ok"]["body"]["events"]), 6, "events")
         has(world.status()["store"], connects=1)
+
+
+class ShortFromTheStart(Short):
+    """Nothing large has been allocated that could be used again."""
+
+    def make_bridge(self, settings):
+        bridge = super().make_bridge(settings)
+        self.short(least=200 * KIB)
+        return bridge
+
+
+@test("no memory for anything large from the start: the store is read in small pieces, and what does not fit is passed over")
+def _():
+    with ShortFromTheStart(SETTINGS) as world:
+        client = world.client()
+        for _ in range(200):
+            client.write("small", event(2 * KIB))
+        equal(len(client.read("small", count=20)["events"]), 20, "events")
+        has(client.ask({"op": "execute", "id": 1, "message": "ReadStreamEvents", "body": {"event_stream_id": "small"}})["error"],
+            code="overloaded")
+        client.write("small", "again")
+        has(world.status()["store"], connects=1)
+        true(world.enough() > 0, "allocations have failed")
+        equal(len(client.read("small")["events"]), 201, "events")
 
 
 @test("an event for which there is no memory: its subscriber is told or closed, others go on, and it can be had later")
