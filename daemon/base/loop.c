@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+enum { QUEUE_US = 50 }; /* of one turn, for what has queued up */
+
 struct parked {
 	struct parked *next;
 	void *object;
@@ -23,6 +25,7 @@ struct loop {
 	int64_t wall_ms; /* 0: not read in this turn */
 	bool now_known;  /* `now` was read since the loop last waited */
 	struct link jobs;
+	struct link queue; /* jobs for which a turn has so much time and no more */
 	struct parked *parked;
 	struct deadline **heap; /* heap[1] is the earliest; heap[0] is not used */
 	size_t heap_count;
@@ -59,6 +62,7 @@ struct loop *loop_new(void)
 		exit(EX_OSERR);
 	}
 	link_init(&loop->jobs);
+	link_init(&loop->queue);
 	loop->heap_size = 64;
 	loop->heap = mem_new(loop->heap_size * sizeof(*loop->heap));
 	return loop;
@@ -236,24 +240,51 @@ void loop_put_off(struct loop *loop, struct job *job)
 		list_append(&loop->jobs, &job->link);
 }
 
+void loop_queue_up(struct loop *loop, struct job *job)
+{
+	if (!link_used(&job->link))
+		list_append(&loop->queue, &job->link);
+}
+
 void job_cancel(struct job *job)
 {
 	list_remove(&job->link);
 }
 
+static void run_first(struct link *jobs)
+{
+	struct job *job = CONTAINER(list_first(jobs), struct job, link);
+
+	list_remove(&job->link);
+	job->run(job->arg);
+}
+
 static void run_jobs(struct loop *loop)
 {
 	struct link now;
-	struct link *l;
 
 	link_init(&now);
 	list_splice(&now, &loop->jobs);
-	while ((l = list_first(&now)) != NULL) {
-		struct job *job = CONTAINER(l, struct job, link);
+	while (!list_empty(&now))
+		run_first(&now);
+}
 
-		list_remove(l);
-		job->run(job->arg);
-	}
+/* Those that queue up meanwhile are not run in this turn. */
+static void run_queue(struct loop *loop)
+{
+	struct link now;
+	uint64_t end;
+
+	if (list_empty(&loop->queue))
+		return;
+	link_init(&now);
+	list_splice(&now, &loop->queue);
+	end = loop_clock_us() + QUEUE_US;
+	do
+		run_first(&now);
+	while (!list_empty(&now) && loop_clock_us() < end);
+	list_splice(&now, &loop->queue);
+	list_splice(&loop->queue, &now);
 }
 
 void loop_park(struct loop *loop, void *object, void (*free_it)(void *object))
@@ -270,7 +301,7 @@ void loop_run(struct loop *loop)
 {
 	loop->stopped = false;
 	while (!loop->stopped) {
-		bool wait = list_empty(&loop->jobs);
+		bool wait = list_empty(&loop->jobs) && list_empty(&loop->queue);
 
 		set_timer(loop);
 		loop->now_known = false;
@@ -283,6 +314,7 @@ void loop_run(struct loop *loop)
 		loop->now_known = false;
 		run_deadlines(loop);
 		run_jobs(loop);
+		run_queue(loop);
 		free_parked(loop);
 	}
 }

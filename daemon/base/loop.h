@@ -3,8 +3,9 @@
  * the turn, and objects that must not be freed before it.
  *
  * A turn: wait for events and run their callbacks; run the deadlines that have passed; run the jobs
- * put off in this turn (those put off meanwhile run in the next turn, without waiting first); free
- * what was parked. All time is monotonic.
+ * put off in this turn (those put off meanwhile run in the next turn, without waiting first); run
+ * those that have queued up, as far as they take a moment (the others follow in the next turn,
+ * without waiting first); free what was parked. All time is monotonic.
  */
 #ifndef ESBRIDGE_BASE_LOOP_H
 #define ESBRIDGE_BASE_LOOP_H
@@ -63,6 +64,13 @@ void job_init(struct job *job, void (*run)(void *arg), void *arg);
 
 /* Runs JOB at the end of this turn; does nothing if it waits already. */
 void loop_put_off(struct loop *loop, struct job *job);
+
+/*
+ * Runs JOB at the end of this turn or of a later one, behind those that queued up before it; does
+ * nothing if it waits already. For what may take long in sum, and must not hold up what comes in
+ * meanwhile.
+ */
+void loop_queue_up(struct loop *loop, struct job *job);
 
 /* Takes JOB back, whether it waits or not. */
 void job_cancel(struct job *job);

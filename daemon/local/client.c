@@ -18,6 +18,7 @@
 enum {
 	READ_LEAST = 64 * 1024, /* bytes taken per wakeup; more where a long line is under way */
 	READ_MOST = 1024 * 1024,
+	READ_PIECE = 16 * 1024, /* of a long line, while others have requests in flight */
 	LINES_PER_TURN = 64,
 	TURN_US = 1000,
 	SHARE = 8, /* the part of all memory that one client's requests in flight may take */
@@ -62,6 +63,7 @@ void client_close(struct client *c, enum client_end reason)
 	event_free(c->writable);
 	close(c->fd);
 	job_cancel(&c->work);
+	job_cancel(&c->read_on);
 	job_cancel(&c->flush);
 	loop_clear_deadline(local->loop, &c->stall);
 	loop_clear_deadline(local->loop, &c->paid);
@@ -355,39 +357,6 @@ static void finish(struct client *c)
 		client_close(c, c->gone ? CLIENT_GONE : CLIENT_DONE);
 }
 
-/*
- * Takes up lines as far as the client may go on: a bounded number in one turn, so that no client
- * holds up the others.
- */
-static void on_work(void *arg)
-{
-	struct client *c = arg;
-	uint64_t now = loop_clock_us();
-	uint64_t end = now + TURN_US;
-	unsigned lines = 0;
-	bool more = false;
-
-	c->share = session_share(&c->session, now);
-	if (c->share > c->in_flight_most)
-		c->share = c->in_flight_most;
-	while (!more && may_take(c) && next_line(c))
-		more = ++lines == LINES_PER_TURN || ((lines & 7) == 0 && loop_clock_us() >= end);
-	if (c->closed)
-		return;
-	if (more && buffer_len(&c->in) > 0)
-		work_later(c);
-	else
-		buffer_shrink(&c->in, 0);
-	if (!c->ended && may_take(c))
-		event_add(c->readable, NULL);
-	else if (!c->ended)
-		event_del(c->readable);
-	if (c->session.in_flight >= c->share && c->share < c->in_flight_most &&
-	    !deadline_is_set(&c->more))
-		loop_set_deadline(c->local->loop, &c->more, SHARE_LASTS);
-	finish(c);
-}
-
 /* Asks whether the other side still reads, and notes where it does not. */
 static void look_whether_gone(struct client *c)
 {
@@ -457,55 +426,120 @@ static void shed_line(struct client *c)
 	work_later(c);
 }
 
-/* How much is read at once. Of a long line that is little while others have requests in flight. */
+/* True where C is in the middle of a line, and others are busy: it is read in pieces, and in turn
+ * with other long ones, so that those do not wait for it. */
+static bool reads_in_turn(const struct client *c)
+{
+	return buffer_len(&c->in) >= READ_PIECE &&
+	       loop_now_us(c->local->loop) < c->local->bridge->shared_until_us;
+}
+
 static size_t read_size(const struct client *c)
 {
 	size_t has = buffer_len(&c->in);
 
-	if (has <= READ_LEAST || loop_now_us(c->local->loop) < c->local->bridge->shared_until_us)
+	if (reads_in_turn(c))
+		return READ_PIECE;
+	if (has <= READ_LEAST)
 		return READ_LEAST;
 	return has < READ_MOST ? has : READ_MOST;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* Reads what has come, as much as may be read at one time. False where C does not go on after that:
+ * what has to be done is, or will be. */
+static bool read_some(struct client *c)
 {
-	struct client *c = arg;
 	size_t has = buffer_len(&c->in);
 	size_t size = c->in.size;
 	ssize_t n;
 
-	(void)what;
-	if (link_used(&c->work.link))
-		return; /* lines wait for their turn: no more of them until then */
 	if (has >= ACCOUNT_LARGE && account_is_short()) {
 		c->waits = true;
 		event_del(c->readable);
-		return;
+		return false;
 	}
-	n = buffer_read_fd(&c->in, fd, read_size(c));
+	n = buffer_read_fd(&c->in, c->fd, read_size(c));
 	if (n < 0 && errno == EAGAIN)
-		return;
+		return true;
 	if (n < 0 && errno == ENOMEM && has > 0) {
 		c->in.failed = false;
 		shed_line(c);
-		return;
+		return false;
 	}
 	if (n < 0 && errno == ENOMEM) {
 		client_close(c, CLIENT_OUT_OF_MEMORY);
-		return;
+		return false;
 	}
 	if (n < 0)
 		c->gone = true;
 	if (n <= 0) {
 		end_of_input(c);
-		return;
+		return false;
 	}
 	c->local->counters.bytes_in += (uint64_t)n;
 	c->in.secret = true; /* until it is known what they are */
 	if ((has < ACCOUNT_LARGE && buffer_len(&c->in) >= ACCOUNT_LARGE) ||
 	    (size <= ACCOUNT_LARGE && c->in.size > ACCOUNT_LARGE))
 		c->long_since = loop_now_us(c->local->loop);
-	on_work(c);
+	return true;
+}
+
+/*
+ * Takes up lines as far as the client may go on: a bounded number in one turn, so that no client
+ * holds up the others.
+ */
+static void on_work(void *arg)
+{
+	struct client *c = arg;
+	uint64_t now = loop_clock_us();
+	uint64_t end = now + TURN_US;
+	unsigned lines = 0;
+	bool more = false;
+
+	c->share = session_share(&c->session, now);
+	if (c->share > c->in_flight_most)
+		c->share = c->in_flight_most;
+	while (!more && may_take(c) && next_line(c))
+		more = ++lines == LINES_PER_TURN || ((lines & 7) == 0 && loop_clock_us() >= end);
+	if (c->closed)
+		return;
+	if (more && buffer_len(&c->in) > 0)
+		work_later(c);
+	else
+		buffer_shrink(&c->in, 0);
+	if (!c->ended && may_take(c))
+		event_add(c->readable, NULL);
+	else if (!c->ended)
+		event_del(c->readable);
+	if (c->session.in_flight >= c->share && c->share < c->in_flight_most &&
+	    !deadline_is_set(&c->more))
+		loop_set_deadline(c->local->loop, &c->more, SHARE_LASTS);
+	finish(c);
+}
+
+/* A piece of a long line may be read: it is this one's turn. */
+static void on_read_on(void *arg)
+{
+	struct client *c = arg;
+
+	if (read_some(c))
+		on_work(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct client *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (link_used(&c->work.link))
+		return; /* lines wait for their turn: no more of them until then */
+	if (reads_in_turn(c)) {
+		event_del(c->readable);
+		loop_queue_up(c->local->loop, &c->read_on);
+	} else if (read_some(c)) {
+		on_work(c);
+	}
 }
 
 /* What the bridge says -------------------------------------------------------------------------- */
@@ -537,11 +571,18 @@ static void on_wrote(struct session *s)
 		write_early(c);
 }
 
+/* False where lines are yet to come, and will be heard. */
+static bool may_have_work(const struct client *c)
+{
+	return buffer_len(&c->in) > 0 || c->ended || c->local->draining ||
+	       !event_pending(c->readable, EV_READ, NULL);
+}
+
 static void on_eased(struct session *s)
 {
 	struct client *c = CONTAINER(s, struct client, session);
 
-	if (!c->closed)
+	if (!c->closed && may_have_work(c))
 		work_later(c);
 }
 
@@ -662,6 +703,7 @@ void client_new(struct local *local, int fd)
 		return;
 	}
 	job_init(&c->work, on_work, c);
+	job_init(&c->read_on, on_read_on, c);
 	job_init(&c->flush, on_flush, c);
 	deadline_init(&c->stall, on_stall, c);
 	deadline_init(&c->paid, on_paid, c);

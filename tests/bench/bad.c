@@ -11,7 +11,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,7 +24,6 @@ enum {
 	PAGES = 8, /* asked for one behind the other, */
 	PAGE = 4096,
 	CHUNK = 256 * 1024, /* bytes sent or read at one time, where that is much */
-	LOWEST = 19,
 };
 
 struct bad;
@@ -286,8 +284,7 @@ void bench_bad(struct run *run)
 	struct bad *list = new_array(run->connections, sizeof(*list));
 
 	/* Also where all else is run in real time. */
-	if (sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }) < 0 ||
-	    setpriority(PRIO_PROCESS, 0, LOWEST) < 0)
+	if (sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 }) < 0)
 		die("the priority cannot be lowered");
 	the_run = run;
 	open_all(list, run);

@@ -52,6 +52,88 @@ START_TEST(runs_jobs_once_and_in_the_next_turn)
 }
 END_TEST
 
+enum { LONG_JOBS = 8, LONG_US = 60 };
+
+/* Jobs that have queued up, and how many there were in each turn. */
+struct queue {
+	struct loop *loop;
+	struct job jobs[LONG_JOBS];
+	struct job turn_ends; /* put off anew in each turn */
+	unsigned ran, ran_before, most;
+	bool again; /* the first queues up once more */
+};
+
+static void run_long(void *arg)
+{
+	struct queue *q = arg;
+	uint64_t end = loop_clock_us() + LONG_US;
+
+	while (loop_clock_us() < end)
+		;
+	if (q->ran++ == 0) {
+		q->again = true;
+		loop_queue_up(q->loop, &q->jobs[0]);
+	}
+}
+
+static void turn_ended(void *arg)
+{
+	struct queue *q = arg;
+
+	if (q->ran - q->ran_before > q->most)
+		q->most = q->ran - q->ran_before;
+	q->ran_before = q->ran;
+	if (q->ran > LONG_JOBS)
+		loop_stop(q->loop);
+	else
+		loop_put_off(q->loop, &q->turn_ends);
+}
+
+/* What comes in is looked at in between, and nothing that queues up is forgotten or run twice. */
+START_TEST(runs_no_more_of_a_queue_than_takes_a_moment)
+{
+	struct queue q = { .loop = loop_new() };
+
+	for (int i = 0; i < LONG_JOBS; i++) {
+		job_init(&q.jobs[i], run_long, &q);
+		loop_queue_up(q.loop, &q.jobs[i]);
+		loop_queue_up(q.loop, &q.jobs[i]);
+	}
+	job_init(&q.turn_ends, turn_ended, &q);
+	loop_put_off(q.loop, &q.turn_ends);
+	loop_run(q.loop);
+	ck_assert(q.again);
+	ck_assert_uint_eq(q.ran, LONG_JOBS + 1);
+	ck_assert_uint_ge(q.most, 1);
+	ck_assert_uint_le(q.most, 2);
+	loop_free(q.loop);
+}
+END_TEST
+
+/* One that is taken back while others of its turn run is not run. */
+static void take_back(void *arg)
+{
+	struct story *s = arg;
+
+	tell(s, "q");
+	job_cancel(&s->other);
+	loop_stop(s->loop);
+}
+
+START_TEST(takes_back_what_has_queued_up)
+{
+	struct story s = { .loop = loop_new() };
+
+	job_init(&s.job, take_back, &s);
+	job_init(&s.other, job_again, &s);
+	loop_queue_up(s.loop, &s.job);
+	loop_queue_up(s.loop, &s.other);
+	loop_run(s.loop);
+	ck_assert_str_eq(s.text, "q");
+	loop_free(s.loop);
+}
+END_TEST
+
 static void parked(void *object)
 {
 	tell(object, "f");
@@ -192,6 +274,8 @@ Suite *loop_suite(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_test(tc, runs_jobs_once_and_in_the_next_turn);
+	tcase_add_test(tc, runs_no_more_of_a_queue_than_takes_a_moment);
+	tcase_add_test(tc, takes_back_what_has_queued_up);
 	tcase_add_test(tc, frees_at_the_end_of_the_turn);
 	tcase_add_test(tc, runs_deadlines_in_order);
 	tcase_add_test(tc, waits_for_the_earlier_setting);
