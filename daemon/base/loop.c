@@ -251,38 +251,41 @@ void job_cancel(struct job *job)
 	list_remove(&job->link);
 }
 
-static void run_first(struct link *jobs)
+static void run_one(struct link *l)
 {
-	struct job *job = CONTAINER(list_first(jobs), struct job, link);
+	struct job *job = CONTAINER(l, struct job, link);
 
-	list_remove(&job->link);
+	list_remove(l);
 	job->run(job->arg);
 }
 
 static void run_jobs(struct loop *loop)
 {
 	struct link now;
+	struct link *l;
 
 	link_init(&now);
 	list_splice(&now, &loop->jobs);
-	while (!list_empty(&now))
-		run_first(&now);
+	while ((l = list_first(&now)) != NULL)
+		run_one(l);
 }
 
-/* Those that queue up meanwhile are not run in this turn. */
+/* At least one. Those that queue up meanwhile are not run in this turn. */
 static void run_queue(struct loop *loop)
 {
 	struct link now;
-	uint64_t end;
+	struct link *l;
+	uint64_t end = 0;
 
 	if (list_empty(&loop->queue))
 		return;
 	link_init(&now);
 	list_splice(&now, &loop->queue);
-	end = loop_clock_us() + QUEUE_US;
-	do
-		run_first(&now);
-	while (!list_empty(&now) && loop_clock_us() < end);
+	while ((l = list_first(&now)) != NULL && (end == 0 || loop_clock_us() < end)) {
+		if (end == 0)
+			end = loop_clock_us() + QUEUE_US;
+		run_one(l);
+	}
 	list_splice(&now, &loop->queue);
 	list_splice(&loop->queue, &now);
 }
