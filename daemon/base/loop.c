@@ -275,16 +275,17 @@ static void run_queue(struct loop *loop)
 {
 	struct link now;
 	struct link *l;
-	uint64_t end = 0;
+	uint64_t end;
 
 	if (list_empty(&loop->queue))
 		return;
 	link_init(&now);
 	list_splice(&now, &loop->queue);
-	while ((l = list_first(&now)) != NULL && (end == 0 || loop_clock_us() < end)) {
-		if (end == 0)
-			end = loop_clock_us() + QUEUE_US;
+	end = loop_clock_us() + QUEUE_US;
+	while ((l = list_first(&now)) != NULL) {
 		run_one(l);
+		if (loop_clock_us() >= end)
+			break;
 	}
 	list_splice(&now, &loop->queue);
 	list_splice(&loop->queue, &now);

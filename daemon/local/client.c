@@ -357,6 +357,39 @@ static void finish(struct client *c)
 		client_close(c, c->gone ? CLIENT_GONE : CLIENT_DONE);
 }
 
+/*
+ * Takes up lines as far as the client may go on: a bounded number in one turn, so that no client
+ * holds up the others.
+ */
+static void on_work(void *arg)
+{
+	struct client *c = arg;
+	uint64_t now = loop_clock_us();
+	uint64_t end = now + TURN_US;
+	unsigned lines = 0;
+	bool more = false;
+
+	c->share = session_share(&c->session, now);
+	if (c->share > c->in_flight_most)
+		c->share = c->in_flight_most;
+	while (!more && may_take(c) && next_line(c))
+		more = ++lines == LINES_PER_TURN || ((lines & 7) == 0 && loop_clock_us() >= end);
+	if (c->closed)
+		return;
+	if (more && buffer_len(&c->in) > 0)
+		work_later(c);
+	else
+		buffer_shrink(&c->in, 0);
+	if (!c->ended && may_take(c) && !link_used(&c->read_on.link))
+		event_add(c->readable, NULL);
+	else if (!c->ended)
+		event_del(c->readable);
+	if (c->session.in_flight >= c->share && c->share < c->in_flight_most &&
+	    !deadline_is_set(&c->more))
+		loop_set_deadline(c->local->loop, &c->more, SHARE_LASTS);
+	finish(c);
+}
+
 /* Asks whether the other side still reads, and notes where it does not. */
 static void look_whether_gone(struct client *c)
 {
@@ -482,39 +515,6 @@ static bool read_some(struct client *c)
 	    (size <= ACCOUNT_LARGE && c->in.size > ACCOUNT_LARGE))
 		c->long_since = loop_now_us(c->local->loop);
 	return true;
-}
-
-/*
- * Takes up lines as far as the client may go on: a bounded number in one turn, so that no client
- * holds up the others.
- */
-static void on_work(void *arg)
-{
-	struct client *c = arg;
-	uint64_t now = loop_clock_us();
-	uint64_t end = now + TURN_US;
-	unsigned lines = 0;
-	bool more = false;
-
-	c->share = session_share(&c->session, now);
-	if (c->share > c->in_flight_most)
-		c->share = c->in_flight_most;
-	while (!more && may_take(c) && next_line(c))
-		more = ++lines == LINES_PER_TURN || ((lines & 7) == 0 && loop_clock_us() >= end);
-	if (c->closed)
-		return;
-	if (more && buffer_len(&c->in) > 0)
-		work_later(c);
-	else
-		buffer_shrink(&c->in, 0);
-	if (!c->ended && may_take(c))
-		event_add(c->readable, NULL);
-	else if (!c->ended)
-		event_del(c->readable);
-	if (c->session.in_flight >= c->share && c->share < c->in_flight_most &&
-	    !deadline_is_set(&c->more))
-		loop_set_deadline(c->local->loop, &c->more, SHARE_LASTS);
-	finish(c);
 }
 
 /* A piece of a long line may be read: it is this one's turn. */
