@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """What one client asks for does not keep others waiting: large answers are asked for in turn, and what is small passes by."""
 
+import json
+
 from harness import World, controlled, equal, main, test, true, until
 
 ADMIN = {"store": {"username": "admin", "password": "changeit"}}
@@ -77,6 +79,30 @@ def _():
             for client in clients:
                 for i in range(100):
                     true("ok" in client.reply(i, limit=30), "written")
+
+
+@test("long lines beside clients with requests in flight: each is read on in its turn, whole and to its end, and the others are answered")
+def _():
+    with controlled(ADMIN) as (world, control):
+        busy, long = [world.client() for _ in range(2)], [world.client() for _ in range(4)]
+        control.delay(5, "WriteEvents", "*")
+        texts = [letter * 2048 * KIB for letter in "abcd"]
+        lines = [json.dumps({"op": "execute", "id": 1, "message": "WriteEvents", "timeout_ms": 30000, "body": {
+            "event_stream_id": letter, "events": [{"event_type": "t", "data": text}]}}).encode() + b"\n"
+                 for letter, text in zip("abcd", texts)]
+        pieces = range(0, max(map(len, lines)), 32 * KIB)
+        for number, at in enumerate(pieces):
+            for client in busy:
+                client.send({"op": "execute", "id": number, "message": "WriteEvents", "timeout_ms": 30000, "body": {
+                    "event_stream_id": "busy", "events": [{"event_type": "t"}]}})
+            for client, line in zip(long, lines):
+                client.send_bytes(line[at:at + 32 * KIB])
+        for client, letter, text in zip(long, "abcd", texts):
+            true("ok" in client.reply(1, limit=30), "the long line of %s is answered" % letter)
+            true(client.read(letter, count=1)["events"][0]["event"]["data"] == text, "what was in the line of %s" % letter)
+        for client in busy:
+            for number in range(len(pieces)):
+                true("ok" in client.reply(number, limit=30), "written")
 
 
 if __name__ == "__main__":
