@@ -21,6 +21,9 @@ static void capture_begin(struct capture *c)
 {
 	int fd;
 
+	/* In one process for all tests: one before may have lost lines, which the next line tells.
+	 */
+	log_write(LOG_ERROR, "standard error is captured");
 	c->name = unit_file("", 0);
 	c->kept = dup(STDERR_FILENO);
 	fd = open(c->name, O_WRONLY | O_CLOEXEC | O_APPEND);
