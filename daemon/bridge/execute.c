@@ -23,6 +23,8 @@ struct execute {
 	uint64_t taken_us;       /* of loop_now_us() */
 	uint64_t timeout_ms;
 	struct deadline patience; /* while it waits for its turn */
+	bool has_chosen;
+	struct idnode chosen; /* the correlation id where the client has chosen it */
 };
 
 enum {
@@ -45,6 +47,8 @@ static void execute_free(struct execute *e)
 {
 	struct bridge *bridge = e->request.bridge;
 
+	if (e->has_chosen)
+		idtable_remove(&bridge->correlations, &e->chosen);
 	if (bridge->spare_count < SPARES_MOST) {
 		reuse(&e->operation.frame);
 		reuse(&e->event_ids);
@@ -621,7 +625,10 @@ static void start(struct execute *e, struct session *s, const struct request_id 
 	}
 }
 
-/* False, with the request refused, where the client's own correlation id cannot be taken. */
+/*
+ * False, with the request refused, where the client's own correlation id cannot be taken: another
+ * request has it, be it in flight or still waiting.
+ */
 static bool choose_correlation(struct session *s, const struct request_id *id,
 			       const struct guid *wanted, enum outcome outcome,
 			       struct guid *correlation)
@@ -631,7 +638,8 @@ static bool choose_correlation(struct session *s, const struct request_id *id,
 		return true;
 	}
 	*correlation = *wanted;
-	if (idtable_find(&s->bridge->store->conversations, wanted) == NULL)
+	if (idtable_find(&s->bridge->store->conversations, wanted) == NULL &&
+	    idtable_find(&s->bridge->correlations, wanted) == NULL)
 		return true;
 	session_refuse(s, id, ERROR_ALREADY_EXISTS, outcome, "correlation_id is in flight already");
 	return false;
@@ -723,6 +731,11 @@ void bridge_execute(struct session *s, const struct request_id *id,
 	    (s->bounds != NULL && !is_allowed(e, s, id))) {
 		execute_free(e);
 		return;
+	}
+	if (a->correlation != NULL) {
+		e->has_chosen = true;
+		e->chosen.id = correlation;
+		idtable_insert(&bridge->correlations, &e->chosen);
 	}
 	bridge->executed++;
 	session_count(s, m->carries_events ? buffer_len(&e->event_ids) / GUID_BYTES : 0);

@@ -8,6 +8,7 @@ enum { SECOND = 1000000 };
 void bridge_free(struct bridge *bridge)
 {
 	execute_free_spares(bridge);
+	idtable_free(&bridge->correlations);
 	for (size_t i = 0; i < RENDERINGS; i++)
 		buffer_free(&bridge->renderings[i].text);
 }

@@ -13,6 +13,7 @@
 
 #include "base/account.h"
 #include "base/buffer.h"
+#include "base/idtable.h"
 #include "base/list.h"
 #include "base/loop.h"
 #include "bridge/answer.h"
@@ -60,7 +61,8 @@ struct bridge {
 	uint64_t executed;        /* executes taken up since the start */
 	struct bridge_counters counters;
 	struct rendering renderings[RENDERINGS];
-	struct execute *spares; /* requests that have ended, to be used again */
+	struct idtable correlations; /* those that clients have chosen, of requests not ended */
+	struct execute *spares;      /* requests that have ended, to be used again */
 	unsigned spare_count;
 };
 

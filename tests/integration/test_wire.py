@@ -106,6 +106,27 @@ def _():
         true("ok" in client.reply("third"), "free again")
 
 
+@test("a correlation id is taken as long as its request waits for a connection")
+def _():
+    with stage() as (world, fake, client):
+        correlation = str(uuid.uuid4())
+        for name in "first", "second":
+            write(client, name, correlation_id=correlation)
+        equal(error_of(client, "second")["code"], "already_exists", "code")
+        ask(client, "ReadStreamEvents", {"event_stream_id": "s", "from_event_number": 0, "max_count": 1}, "page",
+            correlation_id=correlation)
+        equal(error_of(client, "page")["code"], "already_exists", "code")
+        peer = fake.welcome()
+        asked = peer.read(wire.WRITE_EVENTS)
+        peer.send(wire.WRITE_EVENTS_COMPLETED, asked.correlation, wire.write_completed())
+        true("ok" in client.reply("first"), "answered")
+        write(client, "third", correlation_id=correlation)
+        asked = peer.read(wire.WRITE_EVENTS)
+        equal(asked.correlation, wire.guid(correlation), "correlation id")
+        peer.send(wire.WRITE_EVENTS_COMPLETED, asked.correlation, wire.write_completed())
+        true("ok" in client.reply("third"), "free again")
+
+
 @test("defaults of reads, deletes and groups")
 def _():
     with stage() as (world, fake, client):
