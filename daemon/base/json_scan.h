@@ -69,12 +69,11 @@ static inline size_t scan_block(const char *p)
 /* Returns the first place from P on that holds no plain character, at most END. */
 static inline const char *scan_plain(const char *p, const char *end)
 {
-	while (end - p >= SCAN_BLOCK) {
+	for (; end - p >= SCAN_BLOCK; p += SCAN_BLOCK) {
 		size_t n = scan_block(p);
 
-		p += n;
 		if (n < SCAN_BLOCK)
-			return p;
+			return p + n;
 	}
 	while (p < end && scan_is_plain(*p))
 		p++;

@@ -13,11 +13,16 @@ enum { DEPTH_MOST = 65535, FIRST_TOKENS = 64 };
  */
 struct scan {
 	struct json_doc *doc;
+	const char *text;
 	const char *end;
-	unsigned level; /* containers open */
+	struct json_token *tokens; /* as in the document, */
+	uint32_t count, size;      /* whose count is told at the end */
+	unsigned level;            /* containers open */
 	unsigned depth;
-	uint32_t open; /* token of the innermost open container that has one */
+	unsigned detail;
+	char closer;   /* the bracket that ends the innermost open container; NUL: none is open */
 	bool breaks;   /* a CR or LF stands between the tokens */
+	uint32_t open; /* token of the innermost open container that has one */
 	/* A bit for each level. None is read before it is set. */
 	uint64_t is_object[DEPTH_MOST / 64 + 1];
 };
@@ -46,9 +51,10 @@ void json_doc_shrink(struct json_doc *doc, uint32_t keep)
 
 /* Failures -------------------------------------------------------------------------------------- */
 
-static const char *fail(const struct scan *s, const char *p, const char *error)
+static __attribute__((noinline)) const char *fail(const struct scan *s, const char *p,
+						  const char *error)
 {
-	s->doc->error_at = (size_t)(p - s->doc->text);
+	s->doc->error_at = (size_t)(p - s->text);
 	s->doc->error = error;
 	return NULL;
 }
@@ -63,50 +69,48 @@ static const char *expected(const struct scan *s, const char *p, const char *err
 
 const char json_starved[] = "out of memory";
 
-static const char *grow(const struct scan *s, const char *at)
+static __attribute__((noinline)) const char *grow(struct scan *s, const char *at)
 {
 	struct json_doc *doc = s->doc;
-	uint32_t size = doc->size == 0 ? FIRST_TOKENS : doc->size;
+	uint32_t size = s->size == 0 ? FIRST_TOKENS : s->size;
 	struct json_token *wider;
 
-	if (doc->count >= doc->most)
+	if (s->count >= doc->most)
 		return fail(s, at, "more values than are allowed");
-	if (doc->size != 0)
+	if (s->size != 0)
 		size = size > UINT32_MAX / 2 ? UINT32_MAX : size * 2;
 	if (size > doc->most)
 		size = doc->most;
 	wider = realloc(doc->tokens, size * sizeof(*wider));
 	if (wider == NULL)
 		return fail(s, at, json_starved);
-	doc->tokens = wider;
-	doc->size = size;
+	s->tokens = doc->tokens = wider;
+	s->size = doc->size = size;
 	return at;
 }
 
 /* Notes the value from AT to P, where the level is one that is noted. Returns P, or NULL. */
-static inline const char *note(const struct scan *s, const char *at, const char *p,
-			       enum json_kind kind, unsigned flags)
+static inline const char *note(struct scan *s, const char *at, const char *p, enum json_kind kind,
+			       unsigned flags)
 {
-	struct json_doc *doc = s->doc;
-
-	if (s->level > doc->detail)
+	if (s->level > s->detail)
 		return p;
-	if (doc->count >= doc->size && grow(s, at) == NULL)
+	if (s->count >= s->size && grow(s, at) == NULL)
 		return NULL;
-	doc->tokens[doc->count] = (struct json_token){
-		.at = (uint32_t)(at - doc->text),
+	s->tokens[s->count] = (struct json_token){
+		.at = (uint32_t)(at - s->text),
 		.len = (uint32_t)(p - at),
-		.next = doc->count + 1,
+		.next = s->count + 1,
 		.kind = (uint8_t)kind,
 		.flags = (uint8_t)flags,
 	};
-	doc->count++;
+	s->count++;
 	return p;
 }
 
 /* White space ----------------------------------------------------------------------------------- */
 
-static const char *skip_white(struct scan *s, const char *p)
+static __attribute__((noinline)) const char *skip_white(struct scan *s, const char *p)
 {
 	for (; p < s->end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'); p++)
 		s->breaks |= *p == '\n' || *p == '\r';
@@ -225,7 +229,7 @@ static const char *odd_character(const struct scan *s, const char *p, unsigned *
 }
 
 /* A string that has more than plain characters, or does not end; P is at the first other one. */
-static __attribute__((noinline)) const char *odd_string(const struct scan *s, const char *at,
+static __attribute__((noinline)) const char *odd_string(struct scan *s, const char *at,
 							const char *p)
 {
 	unsigned flags = 0;
@@ -242,7 +246,7 @@ static __attribute__((noinline)) const char *odd_string(const struct scan *s, co
 }
 
 /* P is at the opening quote. */
-static inline const char *string(const struct scan *s, const char *at)
+static inline const char *string(struct scan *s, const char *at)
 {
 	const char *p = scan_plain(at + 1, s->end);
 
@@ -268,7 +272,7 @@ static const char *digits(const struct scan *s, const char *p)
 	return p;
 }
 
-static const char *number(const struct scan *s, const char *at)
+static const char *number(struct scan *s, const char *at)
 {
 	const char *p = at + (*at == '-');
 	unsigned flags = JSON_INTEGER;
@@ -292,7 +296,7 @@ static const char *number(const struct scan *s, const char *at)
 	return p == NULL ? NULL : note(s, at, p, JSON_NUMBER, flags);
 }
 
-static const char *word(const struct scan *s, const char *at, const char *is, enum json_kind kind)
+static const char *word(struct scan *s, const char *at, const char *is, enum json_kind kind)
 {
 	const char *p = at;
 
@@ -304,13 +308,15 @@ static const char *word(const struct scan *s, const char *at, const char *is, en
 }
 
 /* Any value but a container. */
-static const char *scalar(const struct scan *s, const char *p)
+static inline const char *scalar(struct scan *s, const char *p)
 {
 	if (p == s->end)
 		return expected(s, p, "");
-	switch (*p) {
-	case '"':
+	if (*p == '"')
 		return string(s, p);
+	if (*p == '-' || is_digit(*p))
+		return number(s, p);
+	switch (*p) {
 	case 't':
 		return word(s, p, "true", JSON_TRUE);
 	case 'f':
@@ -318,20 +324,18 @@ static const char *scalar(const struct scan *s, const char *p)
 	case 'n':
 		return word(s, p, "null", JSON_NULL);
 	}
-	if (*p == '-' || is_digit(*p))
-		return number(s, p);
 	return fail(s, p, "expected a value");
 }
 
 /* Containers ------------------------------------------------------------------------------------ */
 
-static inline bool in_object(const struct scan *s)
+static inline bool at_closer(const struct scan *s, const char *p)
 {
-	return s->is_object[s->level / 64] >> (s->level % 64) & 1;
+	return p < s->end && *p == s->closer;
 }
 
 /* P is at the bracket. Returns the place of the first thing in it, or of the other bracket. */
-static const char *enter(struct scan *s, const char *p)
+static inline const char *enter(struct scan *s, const char *p)
 {
 	bool object = *p == '{';
 	uint64_t *bits;
@@ -340,9 +344,9 @@ static const char *enter(struct scan *s, const char *p)
 		return fail(s, p, "deeper than is allowed");
 	if (note(s, p, p, object ? JSON_OBJECT : JSON_ARRAY, 0) == NULL)
 		return NULL;
-	if (s->level <= s->doc->detail) {
-		s->doc->tokens[s->doc->count - 1].next = s->open;
-		s->open = s->doc->count - 1;
+	if (s->level <= s->detail) {
+		s->tokens[s->count - 1].next = s->open;
+		s->open = s->count - 1;
 	}
 	s->level++;
 	bits = &s->is_object[s->level / 64];
@@ -350,100 +354,103 @@ static const char *enter(struct scan *s, const char *p)
 		*bits = 0;
 	*bits &= ~((uint64_t)1 << (s->level % 64));
 	*bits |= (uint64_t)object << (s->level % 64);
+	s->closer = object ? '}' : ']';
 	return skip(s, p + 1);
 }
 
 /* P is behind the closing bracket. */
-static void leave(struct scan *s, const char *p)
+static inline void leave(struct scan *s, const char *p)
 {
-	struct json_doc *doc = s->doc;
-	struct json_token *t = &doc->tokens[s->open];
+	struct json_token *t = &s->tokens[s->open];
+	bool object;
 
 	s->level--;
-	if (s->level > doc->detail)
+	object = s->is_object[s->level / 64] >> (s->level % 64) & 1;
+	s->closer = s->level == 0 ? '\0' : object ? '}' : ']';
+	if (s->level > s->detail)
 		return;
 	s->open = t->next;
-	t->next = doc->count;
-	t->len = (uint32_t)(p - doc->text) - t->at;
+	t->next = s->count;
+	t->len = (uint32_t)(p - s->text) - t->at;
 }
 
 /* P is at the name of a member. Returns the place of its value. */
-static const char *name(struct scan *s, const char *p)
+static inline const char *name(struct scan *s, const char *p)
 {
 	if (p == s->end || *p != '"')
 		return expected(s, p, "expected the name of a member in double quotes");
 	p = string(s, p);
 	if (p == NULL)
 		return NULL;
-	p = skip(s, p);
+	if (p == s->end || *p != ':')
+		p = skip_white(s, p);
 	if (p == s->end || *p != ':')
 		return expected(s, p, "expected ':' behind the name of a member");
 	return skip(s, p + 1);
 }
 
 /*
- * P is where a value begins. Returns the place behind it; where it is a container, the place behind
- * the first value in it that is none, or of the bracket that closes an empty one.
+ * P is behind a value. Returns the place of the next one, or of its name, with what ends behind P
+ * left; NULL at the end of the whole, and after a failure.
  */
-static const char *value(struct scan *s, const char *p)
+static inline const char *onward(struct scan *s, const char *p)
 {
-	while (p < s->end && (*p == '{' || *p == '[')) {
-		p = enter(s, p);
-		if (p == NULL || (p < s->end && *p == (in_object(s) ? '}' : ']')))
-			return p;
-		if (in_object(s))
-			p = name(s, p);
-		if (p == NULL)
-			return NULL;
-	}
-	return scalar(s, p);
-}
-
-/*
- * P is behind a value. Returns the place of the next one, with what ends behind P left; NULL at the
- * end of the whole, and after a failure.
- */
-static const char *onward(struct scan *s, const char *p)
-{
+	if (s->level > 0 && p < s->end && *p == ',')
+		return skip(s, p + 1);
 	for (p = skip(s, p); s->level > 0; p = skip(s, p + 1)) {
-		bool object = in_object(s);
-
-		if (p < s->end && *p == ',') {
-			p = skip(s, p + 1);
-			return object ? name(s, p) : p;
-		}
-		if (p == s->end || *p != (object ? '}' : ']'))
+		if (p < s->end && *p == ',')
+			return skip(s, p + 1);
+		if (!at_closer(s, p))
 			return expected(s, p,
-					object ? "expected ',' or '}'" : "expected ',' or ']'");
+					s->closer == '}' ? "expected ',' or '}'"
+							 : "expected ',' or ']'");
 		leave(s, p + 1);
 	}
 	return p == s->end ? NULL : fail(s, p, "something follows the value");
 }
 
+/* P is where the first value begins. */
+static void scan_values(struct scan *s, const char *p)
+{
+	while (p != NULL) {
+		if (s->closer == '}' && (p = name(s, p)) == NULL)
+			break;
+		if (p < s->end && (*p == '{' || *p == '[')) {
+			p = enter(s, p);
+			if (p == NULL || !at_closer(s, p))
+				continue;
+		} else if ((p = scalar(s, p)) == NULL) {
+			break;
+		}
+		p = onward(s, p);
+	}
+}
+
 static bool scan_text(struct scan *s, const char *text, size_t len)
 {
 	struct json_doc *doc = s->doc;
-	const char *p;
 
-	doc->text = text;
-	doc->count = 0;
+	doc->text = s->text = text;
 	doc->error = NULL;
 	doc->error_at = 0;
 	s->end = text + len;
+	s->tokens = doc->tokens;
+	s->size = doc->size;
+	s->count = 0;
 	s->level = 0;
+	s->closer = '\0';
 	s->is_object[0] = 0;
 	s->open = 0;
 	s->depth = doc->depth < DEPTH_MOST ? doc->depth : DEPTH_MOST;
+	s->detail = doc->detail;
 	s->breaks = false;
 	if (len > UINT32_MAX)
 		fail(s, text, "longer than 4 GiB");
 	else if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
 		fail(s, text, "a byte order mark is not allowed");
-	for (p = doc->error == NULL ? skip(s, text) : NULL; p != NULL; p = onward(s, p)) {
-		p = value(s, p);
-		if (p == NULL)
-			break;
-	}
+	else
+		scan_values(s, skip(s, text));
+	doc->count = doc->error == NULL ? s->count : 0;
 	return doc->error == NULL;
 }
 
@@ -452,10 +459,7 @@ bool json_parse(struct json_doc *doc, const char *text, size_t len)
 	struct scan s;
 
 	s.doc = doc;
-	if (scan_text(&s, text, len))
-		return true;
-	doc->count = 0;
-	return false;
+	return scan_text(&s, text, len);
 }
 
 bool json_check(const char *text, size_t len, unsigned depth, bool *breaks)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buffer.h"
 
@@ -97,10 +98,11 @@ static inline bool json_string_is(const struct json_doc *doc, uint32_t i, const 
 {
 	const struct json_token *t = &doc->tokens[i];
 
+	if ((t->flags & JSON_ESCAPED) != 0)
+		return json_string_equals(doc, i, what, len);
 	/* Mostly it is another one, which its length tells. */
-	if ((t->flags & JSON_ESCAPED) == 0 && t->len != len + 2)
-		return false;
-	return json_string_equals(doc, i, what, len);
+	return t->len == len + 2 && t->kind == JSON_STRING &&
+	       memcmp(doc->text + t->at + 1, what, len) == 0;
 }
 
 /*

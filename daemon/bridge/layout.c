@@ -90,7 +90,7 @@ static void set_member(struct layout_member *m, const ProtobufCFieldDescriptor *
 	m->tag_len = tag < 0x80 ? 1 : 2;
 	m->tag[0] = (uint8_t)(tag < 0x80 ? tag : tag | 0x80);
 	m->tag[1] = (uint8_t)(tag >> 7);
-	m->key_len = (uint8_t)snprintf(m->key, sizeof(m->key), "\"%s\":", field->name);
+	m->key_len = (uint8_t)snprintf(m->key, sizeof(m->key), ",\"%s\":", field->name);
 	if (field->type == PROTOBUF_C_TYPE_ENUM)
 		m->values = field->descriptor;
 	else if (field->type == PROTOBUF_C_TYPE_MESSAGE)

@@ -50,7 +50,7 @@ struct layout_member {
 	uint8_t tag[2]; /* number and wire type as they are encoded */
 	uint8_t tag_len;
 	uint8_t key_len;
-	char key[LAYOUT_KEY]; /* "name": with its quotes and colon, no NUL counted */
+	char key[LAYOUT_KEY]; /* ,"name": as it stands behind another member, no NUL counted */
 	const ProtobufCEnumDescriptor *values; /* enums */
 	const struct layout *part;             /* messages */
 };

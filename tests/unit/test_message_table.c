@@ -143,7 +143,7 @@ static void check_layout(const ProtobufCMessageDescriptor *d)
 
 		ck_assert_uint_lt(f->id, LAYOUT_NUMBERS);
 		ck_assert_uint_eq(layout->place[f->id], i + 1);
-		ck_assert_uint_lt(strlen(f->name) + 3, LAYOUT_KEY);
+		ck_assert_uint_lt(strlen(f->name) + 4, LAYOUT_KEY);
 		ck_assert_msg(f->type == PROTOBUF_C_TYPE_INT32 ||
 				      f->type == PROTOBUF_C_TYPE_INT64 ||
 				      f->type == PROTOBUF_C_TYPE_BOOL ||
