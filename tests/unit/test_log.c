@@ -21,9 +21,6 @@ static void capture_begin(struct capture *c)
 {
 	int fd;
 
-	/* In one process for all tests: one before may have lost lines, which the next line tells.
-	 */
-	log_write(LOG_ERROR, "standard error is captured");
 	c->name = unit_file("", 0);
 	c->kept = dup(STDERR_FILENO);
 	fd = open(c->name, O_WRONLY | O_CLOEXEC | O_APPEND);
@@ -45,6 +42,12 @@ static const char *capture_end(struct capture *c)
 	free(c->name);
 	log_setup(LOG_INFO, LOG_PREFIX_AUTO, LOG_FORMAT_TEXT);
 	return c->text;
+}
+
+/* In one process for all tests: one before may have lost lines, which the next line tells. */
+static void tell_what_was_lost(void)
+{
+	log_write(LOG_ERROR, "a test of the log begins");
 }
 
 START_TEST(has_a_time_outside_of_the_journal)
@@ -325,6 +328,7 @@ Suite *log_suite(void)
 	Suite *s = suite_create("log");
 	TCase *tc = tcase_create("all");
 
+	tcase_add_checked_fixture(tc, tell_what_was_lost, NULL);
 	tcase_add_test(tc, has_a_time_outside_of_the_journal);
 	tcase_add_test(tc, knows_the_journal);
 	tcase_add_loop_test(tc, is_not_taken_in_by_another_stream, 0, 4);
