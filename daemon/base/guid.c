@@ -55,6 +55,21 @@ void guid_make(struct guid *id)
 	id->bytes[8] = (uint8_t)((id->bytes[8] & 0x3f) | 0x80);
 }
 
+void guid_next(struct guid *id)
+{
+	static struct guid first;
+	static uint64_t number;
+	uint64_t half;
+
+	if (number++ == 0)
+		guid_make(&first);
+	*id = first;
+	/* Added from the tenth byte on: version and variant stand before it. */
+	memcpy(&half, id->bytes + 8, sizeof(half));
+	half = htole64(le64toh(half) + (number << 8));
+	memcpy(id->bytes + 8, &half, sizeof(half));
+}
+
 static uint32_t load32(const uint8_t *at)
 {
 	uint32_t v;

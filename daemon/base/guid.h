@@ -20,6 +20,13 @@ struct guid {
 /* Makes a random (version 4) UUID. The random bytes come from getrandom(2), many at a time. */
 void guid_make(struct guid *id);
 
+/*
+ * Makes a UUID that this process has not made before: random bytes drawn once, and a number. It
+ * costs nothing, where a random one costs the kernel 0.1 us. Who has seen one can foretell the
+ * next: for ids that no client is ever told, as the correlation ids of packages.
+ */
+void guid_next(struct guid *id);
+
 /* Writes the 36 lower-case characters of ID to TEXT, with no NUL. */
 void guid_format(const struct guid *id, char text[GUID_TEXT]);
 

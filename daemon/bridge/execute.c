@@ -634,7 +634,7 @@ static bool choose_correlation(struct session *s, const struct request_id *id,
 			       struct guid *correlation)
 {
 	if (wanted == NULL) {
-		guid_make(correlation);
+		guid_next(correlation);
 		return true;
 	}
 	*correlation = *wanted;
@@ -748,7 +748,7 @@ void bridge_ping(struct session *s, const struct request_id *id, const struct cr
 	struct execute *e = execute_new(s->bridge, NULL);
 	struct guid correlation;
 
-	guid_make(&correlation);
+	guid_next(&correlation);
 	e->operation.answer = CMD_PONG;
 	e->operation.repeatable = true;
 	e->began_us = loop_clock_us();

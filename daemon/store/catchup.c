@@ -206,7 +206,7 @@ static bool send_read(struct catchup *c, struct place from, int32_t count)
 	size_t began;
 
 	buffer_consume(&c->read.frame, buffer_len(&c->read.frame));
-	guid_make(&id);
+	guid_next(&id);
 	c->read.answer = kind->answer;
 	c->read.other_answer = kind->other_answer;
 	c->read.repeatable = true;

@@ -45,7 +45,7 @@ static void set_state(struct subscription *sub, enum subscription_state state)
 	if (!is_open(sub->state) && is_open(state)) {
 		struct guid id;
 
-		guid_make(&id);
+		guid_next(&id);
 		conversation_open(store, &sub->conversation, &id);
 	}
 	loop_clear_deadline(store->loop, &sub->silence);

@@ -1,7 +1,9 @@
+#include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
 #include "base/guid.h"
+#include "base/idtable.h"
 #include "suites.h"
 
 static const char text_form[] = "00112233-4455-6677-8899-aabbccddeeff";
@@ -65,6 +67,27 @@ START_TEST(makes_version_4)
 }
 END_TEST
 
+START_TEST(numbers_do_not_meet)
+{
+	enum { COUNT = 70000 };
+	struct idtable table = { 0 };
+	struct idnode *nodes = calloc(COUNT, sizeof(*nodes));
+
+	for (size_t i = 0; i < COUNT; i++) {
+		char text[GUID_TEXT];
+
+		guid_next(&nodes[i].id);
+		guid_format(&nodes[i].id, text);
+		ck_assert_int_eq(text[14], '4');
+		ck_assert_ptr_nonnull(strchr("89ab", text[19]));
+		ck_assert_ptr_null(idtable_find(&table, &nodes[i].id));
+		idtable_insert(&table, &nodes[i]);
+	}
+	idtable_free(&table);
+	free(nodes);
+}
+END_TEST
+
 /* libuuid knows the text form too. */
 START_TEST(agrees_with_libuuid)
 {
@@ -99,6 +122,7 @@ Suite *guid_suite(void)
 	tcase_add_test(tc, has_the_order_of_the_wire);
 	tcase_add_test(tc, refuses_other_texts);
 	tcase_add_test(tc, makes_version_4);
+	tcase_add_test(tc, numbers_do_not_meet);
 	tcase_add_test(tc, agrees_with_libuuid);
 	suite_add_tcase(s, tc);
 	return s;
