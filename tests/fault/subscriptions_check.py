@@ -6,6 +6,7 @@ from truth import DELETED, soft_deleted
 
 DONE = ("acked", "parked", "skipped")   # the group does not deliver these again, once the store has heard of it
 COUNTED_FROM = [4, 1]                   # the first version that tells how often it has delivered an event before
+ADDED_FROM = [20, 10]                   # the first that adds to that where a consumer leaves; before, it is 1 again
 ACTIONS = {"park": "parked", "skip": "skipped", "stop": "skipped", "retry": "retry", "unknown": "retry"}
 
 
@@ -360,7 +361,7 @@ class Persistent(Subscription):
     def judge_again(self, before, entry, line):
         status, holder, time, retries = before
         text = None
-        if status == "out" and not holder.ended:
+        if status == "out" and not holder.ended and not self.inherits(holder, retries, line):
             text = "%d is out already, on conn %d" % (entry.number, holder.conn.number)
         elif status in DONE:
             text = "%d comes again: %s at record %d" % (entry.number, status, time)
@@ -372,6 +373,15 @@ class Persistent(Subscription):
             self.wrong("%s", text)
         elif self.c.lost_at < time:
             self.suspicions.append((holder, self, text))
+
+    def inherits(self, holder, retries, line):
+        """Whether the event may come since HOLDER, which has asked for its end, gave it back with that. The answer to HOLDER
+        may be read later than LINE: nothing is promised of the order between two connections."""
+        if holder is self or not holder.leaving:
+            return False
+        if self.c.version < COUNTED_FROM:
+            return True
+        return line["retry_count"] > (retries if self.c.version >= ADDED_FROM else 0)
 
     def acked(self, r):
         negative = r.all["op"] == "nack"

@@ -82,8 +82,8 @@ GOOD = [
 STORED = [("s", n, IDS[name], "t", b'{"n":"%s"}' % name.encode(), 100 + n, 100 + n) for n, name in enumerate("abc")]
 
 
-def judge(history, entries=None):
-    return checker.check(history, truth.Log(STORED if entries is None else entries))
+def judge(history, entries=None, **version):
+    return checker.check(history, truth.Log(STORED if entries is None else entries), **version)
 
 
 def after(record):
@@ -255,6 +255,39 @@ def _():
     for order, wrong in ((end + late + [ok(2, 21, sub="h")], False), (late, True)):
         found = judge(copy.deepcopy(with_(event(1, "g", "c", 2, retry_count=0), *(other + order))))
         equal(any(text in one for one in found), wrong, "a second delivery is found wrong, in %r" % found)
+
+
+@test("groups: another may read an event again before who read it last reads the answer to its end, if it came of that end")
+def _():
+    other = [ask(2, 20, "subscribe", sub="h", stream="s", group="g", in_flight=5),
+             ok(2, 20, sub="h", mode="persistent", window=5, last_event_number=1)]
+    end, answer = ask(2, 21, "unsubscribe", sub="h"), ok(2, 21, sub="h")
+
+    def judged(version, *records):
+        """GOOD, with RECORDS for the delivery to the consumer that stays."""
+        history = instead(event(1, "g", "c", 2, retry_count=0), *(other + list(records)))
+        return judge(copy.deepcopy(history), version=version)
+
+    def read(conn, sub, count):
+        return event(conn, sub, "c", 2, retry_count=count)
+
+    # Before 20.10 the count is 1 when a consumer has left, whatever it was; before 4.1 it is not told.
+    for version, first, then, wrong in (("20.10.6", 0, 1, False), ("20.10.6", 2, 3, False), ("20.10.6", 2, 2, True), ("20.10.6", 2, 1, True),
+                                        ("5.0.11", 0, 1, False), ("5.0.11", 2, 1, False), ("5.0.11", 0, 0, True), ("3.9.4", 0, 0, False)):
+        case = "version %s, count %d after %d" % (version, then, first)
+        found = judged(version, end, read(2, "h", first), read(1, "g", then), answer)
+        if wrong:
+            true(any("2 is out already, on conn 2" in one for one in found), "%s: found %r" % (case, found))
+        else:
+            equal(found, [], "violations of " + case)
+        found = judged(version, read(2, "h", first), read(1, "g", then), end, answer)
+        true(any("2 is out already, on conn 2" in one for one in found), "%s, end not asked for: found %r" % (case, found))
+
+    for text, records in (("2 is out already, on conn 2", [end, read(2, "h", 0), read(2, "h", 1), read(1, "g", 2), answer]),
+                          ("2 comes again: acked", [read(2, "h", 0), ack(2, 22, "h", "c"), end, read(1, "g", 1), ok(2, 22, acked=1), answer]),
+                          ("is over", [end, answer, read(2, "h", 0), read(1, "g", 1)])):
+        found = judged("20.10.6", *records)
+        true(any(text in one for one in found), "%r is not found, but %r" % (text, found))
 
 
 @test("the daemon: closes a client, ends with another status, leaves something behind, never ends")
