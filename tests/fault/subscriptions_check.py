@@ -288,6 +288,7 @@ class Group:
     def __init__(self):
         self.events = {}        # number: [status, subscription, time, retry_count], as was seen last
         self.done = set()       # (number, subscription) where that one has dealt with the event
+        self.consumers = []
         # (holder, other, what is wrong unless one of them is still to read that it was interrupted)
         self.suspicions = []
 
@@ -296,6 +297,7 @@ class Persistent(Subscription):
     def __init__(self, owner, c, r, name):
         super().__init__(owner, c, r, name)
         self.group = owner.groups.setdefault((self.stream, r.all["group"]), Group())
+        self.group.consumers.append(self)
         self.suspicions = self.group.suspicions
         self.held = {}          # ack_id: number, in the order of delivery
         self.interrupted_at = -1
@@ -306,6 +308,7 @@ class Persistent(Subscription):
         # It has asked for its end: what was on its way to it may be read later than another reads, and deals with, the
         # next delivery of the same.
         self.leaving = False
+        self.ended_at = None
         # Likewise an up_to counts from the newest place of its event: where that is delivered again before the up_to has
         # come to the daemon, it takes all that was delivered in between. {event id: when an up_to of it was sent}, while
         # it is not known to have come.
@@ -365,7 +368,7 @@ class Persistent(Subscription):
             text = "%d is out already, on conn %d" % (entry.number, holder.conn.number)
         elif status in DONE:
             text = "%d comes again: %s at record %d" % (entry.number, status, time)
-        elif status == "retry" and holder is self and line["retry_count"] != retries + 1 and self.c.version >= COUNTED_FROM:
+        elif status == "retry" and holder is self and not self.counts_on(retries, time, line):
             text = "%d has retry_count %d after %d" % (entry.number, line["retry_count"], retries)
         if not text or holder.interrupted_at >= time or entry.number in holder.unsettled or self.owner.may_have_changed(self):
             return
@@ -382,6 +385,20 @@ class Persistent(Subscription):
         if self.c.version < COUNTED_FROM:
             return True
         return line["retry_count"] > (retries if self.c.version >= ADDED_FROM else 0)
+
+    def counts_on(self, retries, time, line):
+        """Whether the event, which had the count RETRIES when it was nacked at TIME, may have the count of LINE now: each other
+        consumer that ended since may have been given it in between, and not have read it before its end."""
+        count = line["retry_count"]
+        ends = sum(one is not self and one.ends_after(time) for one in self.group.consumers)
+        if count == retries + 1 or self.c.version < COUNTED_FROM:
+            return True
+        if self.c.version < ADDED_FROM:
+            return ends > 0 and count == 1
+        return retries + 1 < count <= retries + 1 + ends
+
+    def ends_after(self, time):
+        return self.leaving if self.ended_at is None else self.ended_at >= time
 
     def acked(self, r):
         negative = r.all["op"] == "nack"
@@ -433,6 +450,7 @@ class Persistent(Subscription):
 
     def end(self, how):
         super().end(how)
+        self.ended_at = self.c.time
         self.returned(how)
 
 

@@ -290,6 +290,38 @@ def _():
         true(any(text in one for one in found), "%r is not found, but %r" % (text, found))
 
 
+@test("groups: what was nacked counts on by one, and by one more for each other that has ended and may have been given it in between")
+def _():
+    asked = [ask(2, 20, "subscribe", sub="h", stream="s", group="g", in_flight=5),
+             ok(2, 20, sub="h", mode="persistent", window=5, last_event_number=1)]
+    end, answer = ask(2, 21, "unsubscribe", sub="h"), ok(2, 21, sub="h")
+    nack, nacked = ack(1, 22, "g", "c", op="nack", action="retry"), ok(1, 22, nacked=1)
+    late = event(2, "h", "c", 2, retry_count=1)
+
+    def read(count):
+        return event(1, "g", "c", 2, retry_count=count)
+
+    # What happens between the first delivery and the second, and behind it.
+    leaves, left = ([nack, end, nacked], [late, answer]), ([end, nack, nacked, answer], [])
+    stays, away = ([nack, nacked], [end, answer]), ([end, answer, nack, nacked], [])
+    for version, first, then, (between, behind), wrong in (
+            ("20.10.6", 0, 1, left, False), ("20.10.6", 0, 2, leaves, False), ("20.10.6", 0, 2, left, False),
+            ("20.10.6", 0, 3, leaves, True), ("20.10.6", 1, 1, leaves, True), ("20.10.6", 0, 2, stays, True), ("20.10.6", 0, 2, away, True),
+            ("5.0.11", 2, 1, left, False), ("5.0.11", 2, 3, left, False), ("5.0.11", 2, 4, left, True), ("5.0.11", 2, 1, stays, True)):
+        history = instead(event(1, "g", "c", 2, retry_count=0), *asked, read(first), *between, read(then), *behind)
+        found = judge(copy.deepcopy(history), version=version)
+        text = "2 has retry_count %d after %d" % (then, first)
+        case = "version %s, %s, after %r" % (version, text, between)
+        if wrong:
+            true(any(text in one for one in found), "%s: found %r" % (case, found))
+        else:
+            equal(found, [], "violations of " + case)
+    own = [event(2, "h", "c", 2, retry_count=0), ack(2, 22, "h", "c", op="nack", action="retry"), end,
+           event(2, "h", "c", 2, retry_count=2), ok(2, 22, nacked=1), answer]
+    found = judge(copy.deepcopy(instead(event(1, "g", "c", 2, retry_count=0), *asked, *own, read(3))), version="20.10.6")
+    true(any("2 has retry_count 2 after 0" in one for one in found), "its own end, and found %r" % found)
+
+
 @test("the daemon: closes a client, ends with another status, leaves something behind, never ends")
 def _():
     finds(with_(stored(2, 0, 1), ["open", 3], ["end", 3]), "the daemon closed")
