@@ -23,6 +23,7 @@ enum {
 	KEEP_IN = 64 * 1024,    /* memory kept while nothing is under way */
 	KEEP_OUT = 64 * 1024,
 	SEND_AT_ONCE = 64 * 1024, /* bytes from which on a copy costs more than a write */
+	WRITE_EARLY = 8 * 1024,   /* bytes that do not wait for the end of the turn */
 	ERROR_TEXT = 300,
 };
 
@@ -482,6 +483,21 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* Bytes out ------------------------------------------------------------------------------------- */
 
+static ssize_t write_some(struct connection *c)
+{
+	ssize_t n =
+		c->tls == NULL ? outbox_write(&c->out, c->fd) : tls_write(c->tls, &c->out.behind);
+
+	c->bytes.out += n > 0 ? (uint64_t)n : 0;
+	return n;
+}
+
+static void await_room(struct connection *c)
+{
+	if (c->tls == NULL || !tls_write_wants_read(c->tls))
+		event_add(c->writable, NULL);
+}
+
 static void write_out(struct connection *c)
 {
 	ssize_t n;
@@ -494,17 +510,27 @@ static void write_out(struct connection *c)
 	}
 	if (outbox_is_empty(&c->out))
 		return;
-	n = c->tls == NULL ? outbox_write(&c->out, c->fd) : tls_write(c->tls, &c->out.behind);
+	n = write_some(c);
 	if (n < 0 && errno != EAGAIN) {
 		lose_for_errno(c, "write");
 		return;
 	}
-	if (n > 0)
-		c->bytes.out += (uint64_t)n;
 	if (outbox_is_empty(&c->out))
 		buffer_shrink(&c->out.behind, KEEP_OUT);
-	else if (c->tls == NULL || !tls_write_wants_read(c->tls))
-		event_add(c->writable, NULL);
+	else
+		await_room(c);
+}
+
+/*
+ * Writes what has come together, so that the store works on it while we make the rest. An error is
+ * met again when the turn ends: the callers are not prepared for a loss.
+ */
+static void write_early(struct connection *c)
+{
+	if (c->out.behind.failed || event_pending(c->writable, EV_WRITE, NULL))
+		return;
+	if ((write_some(c) >= 0 || errno == EAGAIN) && !outbox_is_empty(&c->out))
+		await_room(c);
 }
 
 static void on_flush(void *arg)
@@ -530,15 +556,12 @@ void connection_send(struct connection *c, const struct buffer *bytes, struct pa
 	connection_flush(c);
 	if (buffer_len(bytes) < SEND_AT_ONCE || c->tls != NULL) {
 		buffer_add_all(&c->out.behind, bytes);
-		return;
+		if (buffer_len(&c->out.behind) < WRITE_EARLY)
+			return;
+	} else {
+		outbox_add(&c->out, parcel, bytes);
 	}
-	outbox_add(&c->out, parcel, bytes);
-	/* An error is met again when the turn ends: the callers are not prepared for a loss. */
-	if (!c->out.behind.failed && !event_pending(c->writable, EV_WRITE, NULL)) {
-		ssize_t n = outbox_write(&c->out, c->fd);
-
-		c->bytes.out += n > 0 ? (uint64_t)n : 0;
-	}
+	write_early(c);
 }
 
 void connection_take_back(struct connection *c, struct parcel *parcel)
