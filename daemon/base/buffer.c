@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +34,17 @@ static unsigned power_of(size_t size)
 {
 	return (unsigned)(sizeof(size) * CHAR_BIT - 1) - (unsigned)__builtin_clzl(size);
 }
+
+/*
+ * A swift buffer with more than this grows in memory that is mapped for it alone. That moves
+ * without a copy, and nothing stays behind: whoever else is served does not wait until 8 MiB of a
+ * line are copied and wiped. AddressSanitizer does not watch what is mapped.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define SWIFT SIZE_MAX
+#else
+#define SWIFT ((size_t)128 * 1024)
+#endif
 
 /* Frees DATA, a block of SIZE bytes, or keeps it. */
 static void give_back(uint8_t *data, size_t size)
@@ -125,16 +137,33 @@ static inline void forget(const struct buffer *b, size_t at, size_t len)
 		explicit_bzero(b->data + at, len);
 }
 
+static void free_block(struct buffer *b)
+{
+	if (b->mapped)
+		munmap(b->data, b->size);
+	else if (b->data != NULL)
+		give_back(b->data, b->size);
+	b->mapped = false;
+}
+
+/* The memory of B is now DATA, a block of SIZE bytes. */
+static void settle(struct buffer *b, uint8_t *data, size_t size)
+{
+	if (!b->apart) {
+		account_charge(size);
+		account_refund(b->size);
+	}
+	b->data = data;
+	b->size = size;
+}
+
 void buffer_free(struct buffer *b)
 {
 	bool apart = b->apart;
 
 	forget(b, b->start, buffer_len(b));
-	if (b->data != NULL) {
-		give_back(b->data, b->size);
-		if (!apart)
-			account_refund(b->size);
-	}
+	free_block(b);
+	settle(b, NULL, 0);
 	buffer_init(b, b->limit);
 	b->apart = apart;
 }
@@ -154,10 +183,35 @@ static uint8_t *new_block(size_t *size, size_t had)
 	return data != NULL ? data : malloc(wanted);
 }
 
+static uint8_t *map(size_t size)
+{
+	void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return data == MAP_FAILED ? NULL : data;
+}
+
+/* Makes room for N more bytes at the end of B, which is mapped. */
+static bool widen(struct buffer *b, size_t n)
+{
+	size_t size = b->size;
+	void *data;
+
+	while (size < b->end + n)
+		size *= 2;
+	data = mremap(b->data, b->size, size, MREMAP_MAYMOVE);
+	if (data == MAP_FAILED) {
+		b->failed = true;
+		return false;
+	}
+	settle(b, data, size);
+	return true;
+}
+
 bool buffer_grow(struct buffer *b, size_t n)
 {
 	size_t len = buffer_len(b);
 	size_t size = b->size < SMALLEST ? SMALLEST : b->size;
+	bool mapped = b->swift && len > SWIFT;
 	uint8_t *data;
 
 	if (b->failed || n > SIZE_MAX / 4 - len || (b->limit != 0 && len + n > b->limit)) {
@@ -173,9 +227,11 @@ bool buffer_grow(struct buffer *b, size_t n)
 		b->end = len;
 		return true;
 	}
+	if (b->mapped)
+		return widen(b, n);
 	while (size < len + n)
 		size *= 2;
-	data = new_block(&size, b->had);
+	data = mapped ? map(size) : new_block(&size, b->had);
 	if (data == NULL) {
 		b->failed = true;
 		return false;
@@ -183,16 +239,11 @@ bool buffer_grow(struct buffer *b, size_t n)
 	if (len > 0)
 		memcpy(data, b->data + b->start, len);
 	forget(b, b->start, len);
-	if (b->data != NULL)
-		give_back(b->data, b->size);
-	if (!b->apart) {
-		account_charge(size);
-		account_refund(b->size);
-	}
-	b->data = data;
+	free_block(b);
+	settle(b, data, size);
+	b->mapped = mapped;
 	b->start = 0;
 	b->end = len;
-	b->size = size;
 	return true;
 }
 

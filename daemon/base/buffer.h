@@ -35,6 +35,8 @@ struct buffer {
 	bool failed;
 	bool secret; /* what leaves the buffer, and memory that it leaves, is overwritten */
 	bool apart;  /* its memory is not charged to the account, account.h */
+	bool swift;  /* from some size on it grows without a copy, and pays for it with each page */
+	bool mapped; /* it does: its memory comes from mmap(2) */
 };
 
 /* A buffer with nothing in it and nothing allocated is all zeros; LIMIT as in the struct. */

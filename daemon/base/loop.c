@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { QUEUE_US = 50 }; /* of one turn, for what has queued up */
+enum { QUEUE_US = 20 }; /* of one turn, for what has queued up */
 
 struct parked {
 	struct parked *next;

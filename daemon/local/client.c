@@ -491,6 +491,7 @@ static bool read_some(struct client *c)
 		event_del(c->readable);
 		return false;
 	}
+	c->in.swift = reads_in_turn(c);
 	n = buffer_read_fd(&c->in, c->fd, read_size(c));
 	if (n < 0 && errno == EAGAIN)
 		return true;

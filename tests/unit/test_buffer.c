@@ -62,6 +62,44 @@ START_TEST(keeps_all_bytes_in_order)
 }
 END_TEST
 
+/* It grows in another way, with what was read still in front. */
+START_TEST(grows_swiftly)
+{
+	enum { PIECE = 100 * 1000, PIECES = 300 };
+	static uint8_t piece[PIECE];
+	struct buffer b = { 0 };
+
+	b.secret = b.swift = true;
+	for (unsigned i = 0; i < PIECES; i++) {
+		memset(piece, (int)(i % 251), PIECE);
+		buffer_add(&b, piece, PIECE);
+		ck_assert(!b.failed);
+		if (i % 3 == 2)
+			buffer_consume(&b, PIECE);
+	}
+	ck_assert_uint_eq(buffer_len(&b), PIECES / 3 * 2 * PIECE);
+	/* What cannot be had leaves it as it is. */
+	ck_assert_ptr_null(buffer_room(&b, (size_t)1 << 46));
+	ck_assert(b.failed);
+	b.failed = false;
+	for (unsigned i = PIECES / 3; i < PIECES; i++) {
+		memset(piece, (int)(i % 251), PIECE);
+		ck_assert_mem_eq(buffer_at(&b), piece, PIECE);
+		buffer_consume(&b, PIECE);
+	}
+	buffer_free(&b);
+	/* And with nothing read from it. */
+	b.swift = true;
+	for (unsigned i = 0; i < 64; i++) {
+		memset(piece, (int)i, PIECE);
+		buffer_add(&b, piece, PIECE);
+	}
+	for (unsigned i = 0; i < 64; i++)
+		ck_assert_uint_eq(buffer_at(&b)[i * PIECE + i], i);
+	buffer_free(&b);
+}
+END_TEST
+
 START_TEST(stops_at_its_limit)
 {
 	struct buffer b;
@@ -388,6 +426,7 @@ Suite *buffer_suite(void)
 
 	tcase_add_test(tc, is_a_queue);
 	tcase_add_test(tc, keeps_all_bytes_in_order);
+	tcase_add_test(tc, grows_swiftly);
 	tcase_add_test(tc, stops_at_its_limit);
 	tcase_add_test(tc, refuses_absurd_sizes);
 	tcase_add_test(tc, shrinks_when_empty);
