@@ -193,8 +193,11 @@ class Follow(Subscription):
 
     def take(self, place, line):
         if self.next is None:
-            if not self.floor <= place <= self.ceiling:
+            if place < self.floor:
                 self.wrong("goes on with %d, not with %d to %d", place, self.floor, self.ceiling)
+            elif place > self.ceiling:
+                self.next = self.ceiling
+                self.skip(place)    # what was hidden before there was room for it
         elif place < self.next:
             self.wrong("%d came when %d was due: %r", place, self.next, line)
         else:
