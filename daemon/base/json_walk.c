@@ -395,17 +395,23 @@ static inline const char *name(struct scan *s, const char *p)
  */
 static inline const char *onward(struct scan *s, const char *p)
 {
-	if (s->level > 0 && p < s->end && *p == ',')
-		return skip(s, p + 1);
-	for (p = skip(s, p); s->level > 0; p = skip(s, p + 1)) {
+	while (s->level > 0) {
+		const char *behind;
+
 		if (p < s->end && *p == ',')
 			return skip(s, p + 1);
-		if (!at_closer(s, p))
+		if (at_closer(s, p)) {
+			leave(s, ++p);
+			continue;
+		}
+		behind = skip_white(s, p);
+		if (behind == p)
 			return expected(s, p,
 					s->closer == '}' ? "expected ',' or '}'"
 							 : "expected ',' or ']'");
-		leave(s, p + 1);
+		p = behind;
 	}
+	p = skip(s, p);
 	return p == s->end ? NULL : fail(s, p, "something follows the value");
 }
 

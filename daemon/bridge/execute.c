@@ -23,8 +23,7 @@ struct execute {
 	uint64_t taken_us;       /* of loop_now_us() */
 	uint64_t timeout_ms;
 	struct deadline patience; /* while it waits for its turn */
-	bool has_chosen;
-	struct idnode chosen; /* the correlation id where the client has chosen it */
+	struct idnode chosen;     /* the correlation id where the client has chosen it, or zeros */
 };
 
 enum {
@@ -47,7 +46,7 @@ static void execute_free(struct execute *e)
 {
 	struct bridge *bridge = e->request.bridge;
 
-	if (e->has_chosen)
+	if (!guid_is_zero(&e->chosen.id))
 		idtable_remove(&bridge->correlations, &e->chosen);
 	if (bridge->spare_count < SPARES_MOST) {
 		reuse(&e->operation.frame);
@@ -733,7 +732,6 @@ void bridge_execute(struct session *s, const struct request_id *id,
 		return;
 	}
 	if (a->correlation != NULL) {
-		e->has_chosen = true;
 		e->chosen.id = correlation;
 		idtable_insert(&bridge->correlations, &e->chosen);
 	}

@@ -211,9 +211,7 @@ static void put_number(struct encoder *e, const struct layout_member *m, uint64_
 	if (at == NULL)
 		return;
 	memcpy(at, m->tag, TAG_BYTES);
-	at += m->tag_len;
-	*at = (uint8_t)value;
-	buffer_added(e->out, m->tag_len + (value < 0x80 ? 1 : varint_put(at, value)));
+	buffer_added(e->out, m->tag_len + varint_put(at + m->tag_len, value));
 }
 
 static void put_bytes(struct encoder *e, const struct layout_member *m, const void *bytes,

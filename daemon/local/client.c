@@ -467,11 +467,11 @@ static bool reads_in_turn(const struct client *c)
 	       loop_now_us(c->local->loop) < c->local->bridge->shared_until_us;
 }
 
-static size_t read_size(const struct client *c)
+static size_t read_size(const struct client *c, bool in_turn)
 {
 	size_t has = buffer_len(&c->in);
 
-	if (reads_in_turn(c))
+	if (in_turn)
 		return READ_PIECE;
 	if (has <= READ_LEAST)
 		return READ_LEAST;
@@ -492,7 +492,7 @@ static bool read_some(struct client *c)
 		return false;
 	}
 	c->in.swift = reads_in_turn(c);
-	n = buffer_read_fd(&c->in, c->fd, read_size(c));
+	n = buffer_read_fd(&c->in, c->fd, read_size(c, c->in.swift));
 	if (n < 0 && errno == EAGAIN)
 		return true;
 	if (n < 0 && errno == ENOMEM && has > 0) {

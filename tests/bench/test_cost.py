@@ -87,6 +87,8 @@ def system_calls(requests, writes):
     print("# a turn: %s" % ", ".join("%s %.2f" % pair for pair in calls.items() if pair[1] > 0.02))
     for name in ("epoll_wait", "read", "sendto"):
         true(calls[name] <= 2 * writes * TURN_SLACK, "%.2f calls of %s in a turn" % (calls[name], name))
+    true(calls["sendto"] >= writes + 0.5,
+         "%.2f calls of sendto in a turn: %d to the store, and the answers" % (calls["sendto"], writes))
     others = {name: count for name, count in calls.items() if name not in ("epoll_wait", "read", "sendto")}
     true(sum(others.values()) <= 1, "other calls in a turn: %r" % {name: n for name, n in others.items() if n > 0.01})
 
