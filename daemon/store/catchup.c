@@ -257,7 +257,8 @@ static void read_again(struct catchup *c, const struct redelivery *r)
  */
 void catchup_pump(struct catchup *c)
 {
-	const struct link *again = list_first(&c->redeliveries);
+	/* Nothing is given between `lost` and `resumed`, which comes with a page. */
+	const struct link *again = c->told_lost ? NULL : list_first(&c->redeliveries);
 
 	if (c->read.state != OPERATION_IDLE || deadline_is_set(&c->retry))
 		return;
@@ -268,8 +269,9 @@ void catchup_pump(struct catchup *c)
 			read_again(c, CONTAINER(again, struct redelivery, link));
 		else if (c->state == CATCHUP_GIVING)
 			loop_put_off(c->store->loop, &c->give);
-		else if (c->page_is_last || c->events->room(c, 0))
-			read_page(c); /* at the end it is asked whether that was all, room or not */
+		else if (c->told_lost || c->page_is_last || c->events->room(c, 0))
+			read_page(c); /* neither `resumed` nor the question whether that was all
+					 waits for room */
 		break;
 	case CATCHUP_QUEUED: /* its turn comes by itself */
 	case CATCHUP_IDLE:
@@ -301,6 +303,8 @@ void catchup_redeliver(struct catchup *c, struct place place)
 	link_init(&r->link);
 	r->place = place;
 	list_append(&c->redeliveries, &r->link);
+	if (c->told_lost)
+		return;
 	/* What comes live meanwhile is later, and has to wait: it is let pass and read. */
 	if (c->state == CATCHUP_LIVE || c->state == CATCHUP_JOINING || c->state == CATCHUP_QUEUED)
 		set_state(c, CATCHUP_BEHIND);
@@ -913,11 +917,7 @@ static void on_ready(struct watcher *w)
 		return;
 	}
 	set_state(c, CATCHUP_BEHIND);
-	/* The connection may be new and the room not: `resumed` does not wait for the reader. */
-	if (c->told_lost)
-		read_page(c);
-	else
-		catchup_pump(c);
+	catchup_pump(c);
 }
 
 void catchup_start(struct catchup *c, struct store *store)

@@ -108,6 +108,43 @@ def _():
         true(not client.pushes, "nothing else: %r" % client.pushes)
 
 
+@test("an event nacked to come again waits for `resumed`, however long the page before it is not answered")
+def _():
+    ids = [uuid.uuid4().bytes, uuid.uuid4().bytes]
+
+    def page(number, last):
+        return wire.message((1, wire.message((1, wire.record("s", number, event_id=ids[number])))), (2, 0), (3, number + 1), (4, last), (5, 1), (6, 100))
+
+    with stage() as (fake, client):
+        peer = fake.welcome()
+        client.send({"op": "subscribe", "id": "s", "stream": "s", "sub": "n", "from": "start", "window": 5, "timeout_ms": 500})
+        peer.send(wire.READ_FORWARD_COMPLETED, peer.read(wire.READ_FORWARD).correlation, page(0, 0))
+        true("ok" in client.reply("s"), "subscribed")
+        first = client.push("event")["event"]
+        peer.read(wire.SUBSCRIBE)
+        client.send({"op": "nack", "sub": "n", "events": [first["event_id"]], "action": "retry"})
+        peer.read(wire.READ_FORWARD)
+        peer.close()
+        has(client.push("interrupted"), sub="n")
+        peer = fake.welcome()
+        reads = []
+        while len(reads) < 5:
+            asked = peer.read(wire.READ_FORWARD, wire.SUBSCRIBE, wire.UNSUBSCRIBE)
+            if asked.command == wire.READ_FORWARD:
+                reads.append(wire.one(asked.fields(), 2))
+                if reads[-1] == 0:
+                    peer.send(wire.READ_FORWARD_COMPLETED, asked.correlation, page(0, 0))
+        peer.send(wire.READ_FORWARD_COMPLETED, asked.correlation, page(1, 1))
+        has(client.push("resumed"), sub="n")
+        equal(reads, [1] * 5, "what is read until then")
+        asked = peer.read(wire.READ_FORWARD)
+        equal(wire.one(asked.fields(), 2), 0, "what is read then")
+        peer.send(wire.READ_FORWARD_COMPLETED, asked.correlation, page(0, 1))
+        got = [client.push("event")["event"]["event_number"] for _ in range(2)]
+        equal(got, [0, 1], "events")
+        true(not client.pushes, "nothing else: %r" % client.pushes)
+
+
 @test("the first request too: asked again within the time of subscribe, whose reply is one")
 def _():
     with stage() as (fake, client):
