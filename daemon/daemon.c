@@ -351,6 +351,8 @@ static int start(struct daemon *d)
 	d->local.settings.mode = (mode_t)d->config->socket.mode;
 	d->local.settings.group = d->config->socket.group;
 	link_init(&d->local.clients);
+	loop_add_queue(d->loop, &d->local.requests, bridge_has_room, &d->bridge);
+	loop_add_queue(d->loop, &d->local.pieces, NULL, NULL);
 	local_set_access(&d->local, d->config->access);
 	/* Payloads begin at the fifth level of a request: what is in them needs no tokens. */
 	json_doc_init(&d->local.doc, (unsigned)d->config->limits.depth, 4, 1024 * 1024);

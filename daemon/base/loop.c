@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { QUEUE_US = 20 }; /* of one turn, for what has queued up */
+enum { QUEUE_US = 20 }; /* of one turn, for what has queued up in one queue */
 
 struct parked {
 	struct parked *next;
@@ -21,11 +21,12 @@ struct loop {
 	struct event *timer; /* stands for the earliest deadline */
 	uint64_t timer_at;   /* when it fires; 0: not set */
 	uint64_t now_us;
-	uint64_t now;    /* the same in milliseconds */
-	int64_t wall_ms; /* 0: not read in this turn */
-	bool now_known;  /* `now` was read since the loop last waited */
-	struct link jobs;
-	struct link queue; /* jobs for which a turn has so much time and no more */
+	uint64_t now;      /* the same in milliseconds */
+	int64_t wall_ms;   /* 0: not read in this turn */
+	bool now_known;    /* `now` was read since the loop last waited */
+	struct link first; /* jobs that go before */
+	struct link jobs;  /* these */
+	struct link queues;
 	struct parked *parked;
 	struct deadline **heap; /* heap[1] is the earliest; heap[0] is not used */
 	size_t heap_count;
@@ -61,8 +62,9 @@ struct loop *loop_new(void)
 		log_write(LOG_ERROR, "libevent gives no event loop");
 		exit(EX_OSERR);
 	}
+	link_init(&loop->first);
 	link_init(&loop->jobs);
-	link_init(&loop->queue);
+	link_init(&loop->queues);
 	loop->heap_size = 64;
 	loop->heap = mem_new(loop->heap_size * sizeof(*loop->heap));
 	return loop;
@@ -240,10 +242,24 @@ void loop_put_off(struct loop *loop, struct job *job)
 		list_append(&loop->jobs, &job->link);
 }
 
-void loop_queue_up(struct loop *loop, struct job *job)
+void loop_put_first(struct loop *loop, struct job *job)
 {
 	if (!link_used(&job->link))
-		list_append(&loop->queue, &job->link);
+		list_append(&loop->first, &job->link);
+}
+
+void loop_add_queue(struct loop *loop, struct queue *q, bool (*open)(void *arg), void *arg)
+{
+	*q = (struct queue){ .open = open, .arg = arg };
+	link_init(&q->link);
+	link_init(&q->jobs);
+	list_append(&loop->queues, &q->link);
+}
+
+void queue_up(struct queue *q, struct job *job)
+{
+	if (!link_used(&job->link))
+		list_append(&q->jobs, &job->link);
 }
 
 void job_cancel(struct job *job)
@@ -265,30 +281,57 @@ static void run_jobs(struct loop *loop)
 	struct link *l;
 
 	link_init(&now);
+	list_splice(&now, &loop->first);
 	list_splice(&now, &loop->jobs);
 	while ((l = list_first(&now)) != NULL)
 		run_one(l);
 }
 
-/* At least one. Those that queue up meanwhile are not run in this turn. */
-static void run_queue(struct loop *loop)
+static bool is_open(const struct queue *q)
+{
+	return q->open == NULL || q->open(q->arg);
+}
+
+/* At least one, where it is open. Those that queue up meanwhile are not run in this turn. */
+static void run_queue(struct queue *q)
 {
 	struct link now;
 	struct link *l;
 	uint64_t end;
 
-	if (list_empty(&loop->queue))
+	if (list_empty(&q->jobs))
 		return;
 	link_init(&now);
-	list_splice(&now, &loop->queue);
+	list_splice(&now, &q->jobs);
 	end = loop_clock_us() + QUEUE_US;
-	while ((l = list_first(&now)) != NULL) {
+	while ((l = list_first(&now)) != NULL && is_open(q)) {
 		run_one(l);
 		if (loop_clock_us() >= end)
 			break;
 	}
-	list_splice(&now, &loop->queue);
-	list_splice(&loop->queue, &now);
+	list_splice(&now, &q->jobs);
+	list_splice(&q->jobs, &now);
+}
+
+static void run_queues(struct loop *loop)
+{
+	for (struct link *l = list_first(&loop->queues); l != NULL; l = list_next(&loop->queues, l))
+		run_queue(CONTAINER(l, struct queue, link));
+}
+
+/* True where nothing is left to be done before something happens. */
+static bool is_idle(const struct loop *loop)
+{
+	if (!list_empty(&loop->jobs) || !list_empty(&loop->first))
+		return false;
+	for (struct link *l = list_first(&loop->queues); l != NULL;
+	     l = list_next(&loop->queues, l)) {
+		const struct queue *q = CONTAINER(l, struct queue, link);
+
+		if (!list_empty(&q->jobs) && is_open(q))
+			return false;
+	}
+	return true;
 }
 
 void loop_park(struct loop *loop, void *object, void (*free_it)(void *object))
@@ -305,7 +348,7 @@ void loop_run(struct loop *loop)
 {
 	loop->stopped = false;
 	while (!loop->stopped) {
-		bool wait = list_empty(&loop->jobs) && list_empty(&loop->queue);
+		bool wait = is_idle(loop);
 
 		set_timer(loop);
 		loop->now_known = false;
@@ -318,7 +361,7 @@ void loop_run(struct loop *loop)
 		loop->now_known = false;
 		run_deadlines(loop);
 		run_jobs(loop);
-		run_queue(loop);
+		run_queues(loop);
 		free_parked(loop);
 	}
 }

@@ -3,9 +3,9 @@
  * the turn, and objects that must not be freed before it.
  *
  * A turn: wait for events and run their callbacks; run the deadlines that have passed; run the jobs
- * put off in this turn (those put off meanwhile run in the next turn, without waiting first); run
- * those that have queued up, as far as they take a moment (the others follow in the next turn,
- * without waiting first); free what was parked. All time is monotonic.
+ * put off in this turn, first those that were put first (what is put off meanwhile runs in the next
+ * turn, without waiting first); of each queue run what takes a moment (the others follow in the
+ * next turn, without waiting first); free what was parked. All time is monotonic.
  */
 #ifndef ESBRIDGE_BASE_LOOP_H
 #define ESBRIDGE_BASE_LOOP_H
@@ -23,6 +23,14 @@ struct loop;
 struct job {
 	struct link link;
 	void (*run)(void *arg);
+	void *arg;
+};
+
+/* Jobs that may take long in sum, and must not hold up what comes in meanwhile. */
+struct queue {
+	struct link link; /* among those of the loop */
+	struct link jobs;
+	bool (*open)(void *arg); /* false: none is run now; NULL: it is always open */
 	void *arg;
 };
 
@@ -65,12 +73,23 @@ void job_init(struct job *job, void (*run)(void *arg), void *arg);
 /* Runs JOB at the end of this turn; does nothing if it waits already. */
 void loop_put_off(struct loop *loop, struct job *job);
 
+/* The same, ahead of those put off by loop_put_off(): for what is done and has to go out, which
+ * must not wait until others are served. */
+void loop_put_first(struct loop *loop, struct job *job);
+
 /*
- * Runs JOB at the end of this turn or of a later one, behind those that queued up before it; does
- * nothing if it waits already. For what may take long in sum, and must not hold up what comes in
- * meanwhile.
+ * Makes Q, zero-initialised or not, one of the loop's. Turns run the queues in the order they were
+ * made. OPEN (NULL: always) is asked with ARG in each turn in which Q has jobs, and before each
+ * job; that it has become true wakes nobody up, which is up to whoever closes it. Q must live as
+ * long as the loop runs.
  */
-void loop_queue_up(struct loop *loop, struct job *job);
+void loop_add_queue(struct loop *loop, struct queue *q, bool (*open)(void *arg), void *arg);
+
+/*
+ * Runs JOB at the end of this turn or of a later one, behind those that queued up in Q before it;
+ * does nothing if it waits already.
+ */
+void queue_up(struct queue *q, struct job *job);
 
 /* Takes JOB back, whether it waits or not. */
 void job_cancel(struct job *job);

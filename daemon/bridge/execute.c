@@ -506,7 +506,8 @@ static void answered(struct execute *e, const struct package *package)
 	}
 	if (request_out(&e->request) != NULL)
 		outcome = e->message == NULL ? answer_pong(e) : answer_message(e, package);
-	bridge_answered(e->request.bridge, measure(e, outcome),
+	bridge_answered(e->request.bridge, e->message == NULL ? MESSAGE_READ : e->message->kind,
+			e->request.bytes + package->payload_len, measure(e, outcome),
 			loop_now_us(e->request.bridge->loop));
 	request_end(&e->request);
 	execute_free(e);

@@ -85,38 +85,92 @@ enum {
 	SHARED = 32,     /* requests in flight that keep a store busy which answers in */
 	SHARED_US = 100, /* as many microseconds; more where it takes longer */
 	SHARE_LEAST = 6, /* of one session */
-	SHARED_FOR = SHARE_LASTS * 1000 /* microseconds since another had a request in flight, or
-					   the store has answered */
+	AHEAD = 16,      /* of those that waited for their turn, not answered yet */
+	LIGHT = 2,       /* requests in flight of who asks for little */
+	SHARED_FOR = SHARE_LASTS * 1000, /* microseconds since another had a request in flight, or
+					    asked for little */
+	SILENT = SECOND /* and since the store has answered, until nobody waits for it */
 };
 
 /* How far away the store is, is told by the last second in which it has answered. */
 static void look_at_second(struct bridge *bridge, uint64_t now)
 {
-	if (bridge->quickest_now_us == 0)
+	uint64_t any = 0;
+
+	for (size_t i = 0; i < MESSAGE_MANAGE; i++)
+		any |= bridge->quickest[i].now_us;
+	if (any == 0)
 		return;
-	bridge->quickest_us = bridge->quickest_now_us;
-	bridge->quickest_now_us = 0;
+	for (size_t i = 0; i < MESSAGE_MANAGE; i++) {
+		bridge->quickest[i].us = bridge->quickest[i].now_us;
+		bridge->quickest[i].now_us = 0;
+	}
 	bridge->second_ends_us = now + SECOND;
+}
+
+/* As many for this store as COUNT for one that answers in SHARED_US. A disk takes its time for what
+ * is written while it does not hold up what is read. */
+static uint64_t for_this_store(const struct bridge *bridge, uint64_t count)
+{
+	uint64_t us = SHARED_US;
+
+	for (size_t i = 0; i < MESSAGE_MANAGE; i++) {
+		if (bridge->quickest[i].us > us)
+			us = bridge->quickest[i].us;
+	}
+	return count * us / SHARED_US;
+}
+
+bool bridge_is_shared(const struct bridge *bridge, uint64_t now)
+{
+	return now < bridge->shared_until_us && now < bridge->answered_us + SILENT;
+}
+
+void session_asks_no_more(const struct session *s)
+{
+	if (s->in_flight > 0 && s->in_flight <= LIGHT)
+		s->bridge->light_until_us = loop_now_us(s->bridge->loop) + SHARED_FOR;
+}
+
+bool bridge_makes_way(const struct bridge *bridge, uint64_t now)
+{
+	return now < bridge->light_until_us && bridge_is_shared(bridge, now);
+}
+
+bool bridge_has_room(void *bridge)
+{
+	const struct bridge *b = bridge;
+
+	return !bridge_makes_way(b, loop_now_us(b->loop)) ||
+	       store_is_behind_by(b->store) < for_this_store(b, AHEAD);
 }
 
 uint32_t session_share(const struct session *s, uint64_t now)
 {
 	struct bridge *bridge = s->bridge;
 	uint32_t others = bridge->busy - (s->in_flight > 0);
-	uint64_t share = SHARED;
+	uint64_t share;
 
 	if (now >= bridge->second_ends_us)
 		look_at_second(bridge, now);
 	if (others > 0)
 		bridge->shared_until_us = now + SHARED_FOR;
-	if (now >= bridge->shared_until_us || now >= bridge->answered_us + SHARED_FOR)
+	if (!bridge_is_shared(bridge, now))
 		return UINT32_MAX;
-	if (bridge->quickest_us > SHARED_US)
-		share = share * bridge->quickest_us / SHARED_US;
-	share /= others + 1;
+	share = for_this_store(bridge, SHARED) / (others + 1);
 	return share < SHARE_LEAST  ? SHARE_LEAST
 	       : share > UINT32_MAX ? UINT32_MAX
 				    : (uint32_t)share;
+}
+
+void bridge_answered(struct bridge *bridge, enum message_kind kind, size_t bytes, uint64_t took,
+		     uint64_t now)
+{
+	uint64_t *quickest = &bridge->quickest[kind].now_us;
+
+	bridge->answered_us = now;
+	if (kind < MESSAGE_MANAGE && bytes <= TURN_FREE && (took < *quickest || *quickest == 0))
+		*quickest = took;
 }
 
 void session_pay(struct session *s, uint64_t events)

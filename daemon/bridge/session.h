@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "bridge/answer.h"
+#include "bridge/message.h"
 #include "bridge/metrics.h"
 #include "store/store.h"
 #include "store/wire_read.h"
@@ -53,12 +54,15 @@ struct bridge {
 	struct bridge_settings settings;
 	uint32_t requests;        /* begun and not ended, of clients that are gone too */
 	uint32_t busy;            /* sessions that have requests in flight */
-	uint64_t shared_until_us; /* until then more than one is taken to have */
-	uint64_t quickest_us;     /* the quickest answer of the store to an execute, of the last */
-	uint64_t quickest_now_us; /* second, and of this one so far, */
-	uint64_t second_ends_us;  /* which ends then */
-	uint64_t answered_us;     /* when the store last has answered one */
-	uint64_t executed;        /* executes taken up since the start */
+	uint64_t shared_until_us; /* until then more than one is taken to have, */
+	uint64_t light_until_us;  /* and one of them no more than a few */
+	struct {
+		uint64_t us;        /* the quickest answer of the store, of the last second, */
+		uint64_t now_us;    /* and of this one so far; 0: none */
+	} quickest[MESSAGE_MANAGE]; /* to little that reads or writes, by what it does */
+	uint64_t second_ends_us;    /* that one does */
+	uint64_t answered_us;       /* when the store last has answered one */
+	uint64_t executed;          /* executes taken up since the start */
 	struct bridge_counters counters;
 	struct rendering renderings[RENDERINGS];
 	struct idtable correlations; /* those that clients have chosen, of requests not ended */
@@ -160,17 +164,31 @@ enum { SHARE_LASTS = 20 };
  * How many requests S may have in flight at NOW, in microseconds of the loop's clock. While others
  * have some too, it is a share of as many as keep the store busy: who asks for little waits behind
  * all of them. Where the store is far away these are more, and where it does not answer nobody has
- * to wait for somebody else.
+ * to wait for somebody else: UINT32_MAX.
  */
 uint32_t session_share(const struct session *s, uint64_t now);
 
-/* An answer of the store has come at NOW, TOOK microseconds after the request. */
-static inline void bridge_answered(struct bridge *bridge, uint64_t took, uint64_t now)
-{
-	bridge->answered_us = now;
-	if (took < bridge->quickest_now_us || bridge->quickest_now_us == 0)
-		bridge->quickest_now_us = took;
-}
+/* True while sessions have shares, that is, while more than one has requests in flight. */
+bool bridge_is_shared(const struct bridge *bridge, uint64_t now);
+
+/* S, which had nothing in flight, has asked for all it has to ask for. Where that is little, those
+ * who ask for much make way for a while. */
+void session_asks_no_more(const struct session *s);
+
+/* True while those who ask for much are to make way for one who asks for little: they are taken up
+ * by a few requests at a time, each in its turn. */
+bool bridge_makes_way(const struct bridge *bridge, uint64_t now);
+
+/*
+ * False where they wait for the store, which has enough left to do of what it was sent. BRIDGE is a
+ * struct bridge. It becomes true with an answer of the store, or within SHARE_LASTS ms.
+ */
+bool bridge_has_room(void *bridge);
+
+/* An answer of the store to a request that does KIND has come at NOW, TOOK microseconds after the
+ * request; both together have BYTES. */
+void bridge_answered(struct bridge *bridge, enum message_kind kind, size_t bytes, uint64_t took,
+		     uint64_t now);
 
 /* Counts EVENTS that S was given, or writes. */
 void session_pay(struct session *s, uint64_t events);

@@ -21,7 +21,9 @@ enum {
 	READ_PIECE = 16 * 1024, /* of a long line, while others have requests in flight */
 	LINES_PER_TURN = 64,
 	TURN_US = 1000,
-	SHARE = 8, /* the part of all memory that one client's requests in flight may take */
+	PART = 6,     /* requests of one turn where others are let go ahead, */
+	PART_US = 10, /* and time */
+	SHARE = 8,    /* the part of all memory that one client's requests in flight may take */
 	WRITE_EARLY = 32 * 1024, /* bytes of output that do not wait for the end of the turn */
 	GRACE_US = 1000000,      /* for a client that holds much while memory is short, */
 	BRISK = 1024 * 1024,     /* and bytes by which who has to read gains that time anew */
@@ -30,12 +32,31 @@ enum {
 
 static void flush_later(struct client *c)
 {
-	loop_put_off(c->local->loop, &c->flush);
+	loop_put_first(c->local->loop, &c->flush);
 }
 
+static bool has_lines(const struct client *c)
+{
+	return buffer_len(&c->in) > c->searched;
+}
+
+/* Where others are to be let go ahead, lines wait for their turn. They are looked at again from
+ * time to time, whatever they wait for. */
 static void work_later(struct client *c)
 {
-	loop_put_off(c->local->loop, &c->work);
+	struct local *local = c->local;
+
+	if (local->draining || !has_lines(c) ||
+	    !bridge_makes_way(local->bridge, loop_now_us(local->loop))) {
+		loop_put_off(local->loop, &c->work);
+		return;
+	}
+	queue_up(&local->requests, &c->work);
+	c->queued = true;
+	if (!c->ended)
+		event_del(c->readable);
+	if (!deadline_is_set(&c->more))
+		loop_set_deadline(local->loop, &c->more, SHARE_LASTS);
 }
 
 static void client_free(void *object)
@@ -357,6 +378,15 @@ static void finish(struct client *c)
 		client_close(c, c->gone ? CLIENT_GONE : CLIENT_DONE);
 }
 
+/* Nothing is read while what has come is not taken up. */
+static void listen_if_wanted(struct client *c)
+{
+	if (may_take(c) && !link_used(&c->read_on.link) && !c->queued)
+		event_add(c->readable, NULL);
+	else
+		event_del(c->readable);
+}
+
 /*
  * Takes up lines as far as the client may go on: a bounded number in one turn, so that no client
  * holds up the others.
@@ -366,24 +396,30 @@ static void on_work(void *arg)
 	struct client *c = arg;
 	uint64_t now = loop_clock_us();
 	uint64_t end = now + TURN_US;
+	uint32_t enough = UINT32_MAX;
 	unsigned lines = 0;
 	bool more = false;
 
+	job_cancel(&c->work);
+	c->queued = false;
 	c->share = session_share(&c->session, now);
+	if (bridge_makes_way(c->local->bridge, now)) {
+		end = now + PART_US;
+		enough = c->session.in_flight + PART;
+	}
 	if (c->share > c->in_flight_most)
 		c->share = c->in_flight_most;
 	while (!more && may_take(c) && next_line(c))
-		more = ++lines == LINES_PER_TURN || ((lines & 7) == 0 && loop_clock_us() >= end);
+		more = ++lines == LINES_PER_TURN || c->session.in_flight >= enough ||
+		       ((lines & 7) == 0 && loop_clock_us() >= end);
 	if (c->closed)
 		return;
 	if (more && buffer_len(&c->in) > 0)
 		work_later(c);
 	else
 		buffer_shrink(&c->in, 0);
-	if (!c->ended && may_take(c) && !link_used(&c->read_on.link))
-		event_add(c->readable, NULL);
-	else if (!c->ended)
-		event_del(c->readable);
+	if (!c->ended)
+		listen_if_wanted(c);
 	if (c->session.in_flight >= c->share && c->share < c->in_flight_most &&
 	    !deadline_is_set(&c->more))
 		loop_set_deadline(c->local->loop, &c->more, SHARE_LASTS);
@@ -463,8 +499,8 @@ static void shed_line(struct client *c)
  * with other long ones, so that those do not wait for it. */
 static bool reads_in_turn(const struct client *c)
 {
-	return buffer_len(&c->in) >= READ_PIECE &&
-	       loop_now_us(c->local->loop) < c->local->bridge->shared_until_us;
+	return (c->skipping || buffer_len(&c->in) >= READ_PIECE) &&
+	       bridge_is_shared(c->local->bridge, loop_now_us(c->local->loop));
 }
 
 static size_t read_size(const struct client *c, bool in_turn)
@@ -530,6 +566,7 @@ static void on_read_on(void *arg)
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *c = arg;
+	bool idle = buffer_len(&c->in) == 0 && c->session.in_flight == 0;
 
 	(void)fd;
 	(void)what;
@@ -537,9 +574,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		return; /* lines wait for their turn: no more of them until then */
 	if (reads_in_turn(c)) {
 		event_del(c->readable);
-		loop_queue_up(c->local->loop, &c->read_on);
+		queue_up(&c->local->pieces, &c->read_on);
 	} else if (read_some(c)) {
 		on_work(c);
+		if (idle && !has_lines(c))
+			session_asks_no_more(&c->session);
 	}
 }
 

@@ -46,8 +46,10 @@ struct local {
 	struct loop *loop;
 	struct bridge *bridge;
 	struct local_settings settings;
-	struct json_doc doc; /* lent to each line in turn */
-	struct link clients; /* in the order they came */
+	struct json_doc doc;   /* lent to each line in turn */
+	struct queue requests; /* clients with lines, where others are let go ahead, */
+	struct queue pieces;   /* and those in the middle of a long one */
+	struct link clients;   /* in the order they came */
 	uint32_t client_count;
 	unsigned clients_made;
 	uint64_t started_us;
@@ -78,6 +80,7 @@ struct client {
 	uint32_t permissions;     /* bits of PERMISSION_BIT */
 	uint32_t in_flight_most;
 	uint32_t share;         /* as many may be in flight now */
+	bool queued;            /* its lines wait among local->requests */
 	uint32_t refusals_told; /* bits: in the log, under these rules */
 	struct screen screen;   /* lent to the session where there are rules */
 	char *name;             /* as `hello` gave it, or NULL */
@@ -100,7 +103,7 @@ struct client {
 	struct job flush;
 	struct deadline stall;
 	struct deadline paid; /* while the session waits for its meter */
-	struct deadline more; /* while its share of the store holds it up */
+	struct deadline more; /* while its share of the store, or its turn, holds it up */
 	uint64_t long_since;  /* when what its lines take became large, of loop_now_us() */
 	uint64_t slow_since;  /* while output waits: when it last had taken a MiB, or began to */
 	size_t taken;         /* bytes since then */

@@ -138,6 +138,8 @@ static void on_package(struct conversation *c, const struct package *package)
 {
 	struct operation *op = CONTAINER(c, struct operation, conversation);
 
+	if (op->sequence > op->store->answered)
+		op->store->answered = op->sequence;
 	if (package->command == op->answer ||
 	    (package->command == op->other_answer && op->other_answer != 0)) {
 		end(op, OPERATION_ANSWERED, package);

@@ -60,7 +60,8 @@ struct store {
 	struct conversation filters_question;
 	struct deadline
 		pause; /* while set, nothing that waits is sent: the store was not ready, or busy */
-	uint64_t sequence;        /* of the last operation begun */
+	uint64_t sequence;        /* of the last operation begun, */
+	uint64_t answered;        /* and of the last of these that was answered */
 	uint32_t operation_count; /* on both lists */
 	uint32_t in_flight_count;
 	size_t small_bytes; /* of the packages of those operations that are not large */
@@ -111,6 +112,15 @@ static inline bool store_is_ready(const struct store *store)
 static inline bool store_may_send(const struct store *store)
 {
 	return store_is_ready(store) && !deadline_is_set(&store->pause);
+}
+
+/* How many of the operations sent the store has yet to come to. One that it has passed over, and
+ * answers later, is not among them: it holds up nobody. */
+static inline uint64_t store_is_behind_by(const struct store *store)
+{
+	uint64_t since = store->sequence - store->answered;
+
+	return since < store->in_flight_count ? since : store->in_flight_count;
 }
 
 /* Gives C the correlation id ID and lets packages reach it. */

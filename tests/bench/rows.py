@@ -79,7 +79,7 @@ IDLE_CLIENTS = 10000
 BAD_KINDS = ("mix", "trickle", "flood", "sip", "churn", "long", "subscribe", "pages")
 BAD_CLIENTS = 50
 BAD_FILL = {"stream": "large", "count": 4000, "size": 12 * 1024, "ahead": 4000}
-GOOD = {"count": 20000, "most": 5000}
+GOOD = {"count": 100000, "most": 5000}
 
 # What is to be reached: text, whether it is a least or a most, the bound, and the figure: a row, a side or a quotient of
 # two, and a member of its results. What was not measured is not told.

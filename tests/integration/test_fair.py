@@ -3,6 +3,7 @@
 
 import json
 
+import wire
 from harness import World, controlled, equal, main, test, true, until
 
 ADMIN = {"store": {"username": "admin", "password": "changeit"}}
@@ -79,6 +80,36 @@ def _():
             for client in clients:
                 for i in range(100):
                     true("ok" in client.reply(i, limit=30), "written")
+
+
+@test("clients that ask for hundreds of events at once, beside one that asks for one at a time and requests that are never answered")
+def _():
+    def read(number, stream):
+        return {"op": "execute", "id": number, "message": "ReadStreamEvents", "timeout_ms": 60000, "body": {
+            "event_stream_id": stream, "from_event_number": 0, "max_count": 1}}
+
+    page = wire.message((2, 1), (3, 0), (4, -1), (5, 1), (6, 100))
+    with wire.FakeStore() as fake, World(ADMIN, port=fake.port) as world:
+        peer = fake.welcome()
+        stuck, light, *heavy = [world.client() for _ in range(6)]
+        stuck.send(*(read(number, "stuck") for number in range(40)))
+        until(lambda: light.ok("status")["requests"] == 40, "they are taken up")
+        light.send(read(0, "light"))
+        for client in heavy:
+            client.send(*(read(number, "heavy") for number in range(300)))
+        asked = {b"stuck": 0, b"light": 0, b"heavy": 0}
+        while asked != {b"stuck": 40, b"light": 60, b"heavy": 1200}:
+            got = peer.read(wire.READ_FORWARD)
+            stream = wire.one(got.fields(), 1)
+            asked[stream] += 1
+            if stream != b"stuck":
+                peer.send(wire.READ_FORWARD_COMPLETED, got.correlation, page)
+            if stream == b"light" and asked[stream] < 60:
+                light.send(read(asked[stream], "light"))
+        for client, count in [(light, 60)] + [(client, 300) for client in heavy]:
+            for number in range(count):
+                equal(client.line()["id"], number, "which is answered")
+        equal(world.status()["requests"], 40, "requests in flight")
 
 
 @test("long lines beside clients with requests in flight: each is read on in its turn, whole and to its end, and the others are answered")

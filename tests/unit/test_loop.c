@@ -55,8 +55,9 @@ END_TEST
 enum { LONG_JOBS = 8, LONG_US = 60 }; /* longer than all of a turn's time for them */
 
 /* Jobs that have queued up, and how many there were in each turn. */
-struct queue {
+struct queued {
 	struct loop *loop;
+	struct queue queue;
 	struct job jobs[LONG_JOBS];
 	struct job turn_ends; /* put off anew in each turn */
 	unsigned ran, ran_before, most;
@@ -65,20 +66,20 @@ struct queue {
 
 static void run_long(void *arg)
 {
-	struct queue *q = arg;
+	struct queued *q = arg;
 	uint64_t end = loop_clock_us() + LONG_US;
 
 	while (loop_clock_us() < end)
 		;
 	if (q->ran++ == 0) {
 		q->again = true;
-		loop_queue_up(q->loop, &q->jobs[0]);
+		queue_up(&q->queue, &q->jobs[0]);
 	}
 }
 
 static void turn_ended(void *arg)
 {
-	struct queue *q = arg;
+	struct queued *q = arg;
 
 	if (q->ran - q->ran_before > q->most)
 		q->most = q->ran - q->ran_before;
@@ -92,12 +93,13 @@ static void turn_ended(void *arg)
 /* What comes in is looked at in between, and nothing that queues up is forgotten or run twice. */
 START_TEST(runs_no_more_of_a_queue_than_takes_a_moment)
 {
-	struct queue q = { .loop = loop_new() };
+	struct queued q = { .loop = loop_new() };
 
+	loop_add_queue(q.loop, &q.queue, NULL, NULL);
 	for (int i = 0; i < LONG_JOBS; i++) {
 		job_init(&q.jobs[i], run_long, &q);
-		loop_queue_up(q.loop, &q.jobs[i]);
-		loop_queue_up(q.loop, &q.jobs[i]);
+		queue_up(&q.queue, &q.jobs[i]);
+		queue_up(&q.queue, &q.jobs[i]);
 	}
 	job_init(&q.turn_ends, turn_ended, &q);
 	loop_put_off(q.loop, &q.turn_ends);
@@ -122,14 +124,98 @@ static void take_back(void *arg)
 START_TEST(takes_back_what_has_queued_up)
 {
 	struct story s = { .loop = loop_new() };
+	struct queue queue;
 
+	loop_add_queue(s.loop, &queue, NULL, NULL);
 	job_init(&s.job, take_back, &s);
 	job_init(&s.other, job_again, &s);
-	loop_queue_up(s.loop, &s.job);
-	loop_queue_up(s.loop, &s.other);
+	queue_up(&queue, &s.job);
+	queue_up(&queue, &s.other);
 	loop_run(s.loop);
 	ck_assert_str_eq(s.text, "q");
 	loop_free(s.loop);
+}
+END_TEST
+
+static void tell_first(void *arg)
+{
+	tell(arg, "f");
+}
+
+static void tell_other(void *arg)
+{
+	struct story *s = arg;
+
+	tell(s, "o");
+	loop_stop(s->loop);
+}
+
+START_TEST(runs_what_was_put_first_before_what_was_put_off)
+{
+	struct story s = { .loop = loop_new() };
+
+	job_init(&s.job, tell_first, &s);
+	job_init(&s.other, tell_other, &s);
+	loop_put_off(s.loop, &s.other);
+	loop_put_first(s.loop, &s.job);
+	loop_put_first(s.loop, &s.job);
+	loop_run(s.loop);
+	ck_assert_str_eq(s.text, "fo");
+	loop_free(s.loop);
+}
+END_TEST
+
+/* A queue that takes one job each time it is opened. */
+struct gate {
+	struct story story;
+	struct queue queue;
+	unsigned asked;
+	bool open;
+};
+
+static bool is_open(void *arg)
+{
+	struct gate *g = arg;
+
+	g->asked++;
+	return g->open;
+}
+
+static void pass(void *arg)
+{
+	struct gate *g = arg;
+
+	tell(&g->story, "p");
+	g->open = false;
+	loop_set_deadline(g->story.loop, &g->story.deadline, 1);
+}
+
+static void open_gate(void *arg)
+{
+	struct gate *g = arg;
+
+	tell(&g->story, "o");
+	if (strlen(g->story.text) > 4)
+		loop_stop(g->story.loop);
+	g->open = true;
+}
+
+/* And does not keep the loop awake while it is closed. */
+START_TEST(runs_nothing_of_a_queue_that_is_closed)
+{
+	struct gate g = { .story = { .loop = loop_new() } };
+
+	loop_add_queue(g.story.loop, &g.queue, is_open, &g);
+	job_init(&g.story.job, pass, &g);
+	job_init(&g.story.other, pass, &g);
+	deadline_init(&g.story.deadline, open_gate, &g);
+	queue_up(&g.queue, &g.story.job);
+	queue_up(&g.queue, &g.story.other);
+	loop_set_deadline(g.story.loop, &g.story.deadline, 1);
+	loop_run(g.story.loop);
+	ck_assert_str_eq(g.story.text, "opopo");
+	ck_assert_uint_lt(g.asked, 30);
+	loop_free(g.story.loop);
 }
 END_TEST
 
@@ -275,6 +361,8 @@ Suite *loop_suite(void)
 	tcase_add_test(tc, runs_jobs_once_and_in_the_next_turn);
 	tcase_add_test(tc, runs_no_more_of_a_queue_than_takes_a_moment);
 	tcase_add_test(tc, takes_back_what_has_queued_up);
+	tcase_add_test(tc, runs_what_was_put_first_before_what_was_put_off);
+	tcase_add_test(tc, runs_nothing_of_a_queue_that_is_closed);
 	tcase_add_test(tc, frees_at_the_end_of_the_turn);
 	tcase_add_test(tc, runs_deadlines_in_order);
 	tcase_add_test(tc, waits_for_the_earlier_setting);
