@@ -15,8 +15,10 @@ enum {
 	RETRY = 100,        /* milliseconds until a read that failed is tried again */
 	KEEP_PAGE = 64 * 1024,
 	PAGE_LARGE = 512 * 1024,   /* the next one is to have no more than this, */
-	PAGE_IN_NEED = 256 * 1024, /* or this, where memory is short */
+	PAGE_IN_NEED = 256 * 1024, /* or this, where memory is short, */
+	PAGE_BESIDE = 128 * 1024,  /* or this, while others ask for little, who wait behind it */
 	FIRST_EVENTS = 32,         /* asked for while it is not known how large they are, */
+	FIRST_BESIDE = 8,          /* or as many beside such others, */
 	GROWTH = 4,                /* and as many times more than the last, at most, then */
 };
 
@@ -419,15 +421,21 @@ static void fit_batch(struct catchup *c, size_t page, size_t most)
 		c->batch_now = count > 0 ? (int32_t)count : 1;
 }
 
+static size_t page_most(struct catchup *c)
+{
+	return turns_has_others(&c->store->turns) ? PAGE_BESIDE : PAGE_LARGE;
+}
+
 /* Chooses how many events the next page has, after one that took PAGE bytes: reading far ahead of a
  * reader takes memory, and holds up all others while it is looked at. */
 static void choose_batch(struct catchup *c, size_t page)
 {
 	size_t most = c->store->settings.connection.frame_limit / 2;
+	size_t large = page_most(c);
 	int32_t longest = c->asked < c->batch_now ? c->batch_now : GROWTH * c->batch_now;
 
-	if (most > PAGE_LARGE)
-		most = PAGE_LARGE;
+	if (most > large)
+		most = large;
 	c->batch_now = longest > c->batch ? c->batch : longest;
 	fit_batch(c, page, most);
 	c->page_bytes = (size_t)((uint64_t)page * (uint64_t)c->batch_now / (uint64_t)c->asked);
@@ -931,8 +939,10 @@ void catchup_start(struct catchup *c, struct store *store)
 	c->noted.commit = -1;
 	c->live_from = -1;
 	c->known.commit = c->had.commit = -1;
-	c->batch_now = c->batch < FIRST_EVENTS ? c->batch : FIRST_EVENTS;
-	c->page_bytes = PAGE_LARGE;
+	c->batch_now = turns_has_others(&store->turns) ? FIRST_BESIDE : FIRST_EVENTS;
+	if (c->batch_now > c->batch)
+		c->batch_now = c->batch;
+	c->page_bytes = page_most(c);
 	c->read.has_turn = true;
 	c->least = c->next;
 	operation_init(&c->read, store);

@@ -24,8 +24,7 @@ void turn_init(struct turn *t, void (*come)(struct turn *t, bool granted))
 	link_init(&t->link);
 }
 
-/* True where there are others than those who have turns. */
-static bool has_others(struct turns *turns)
+bool turns_has_others(struct turns *turns)
 {
 	uint64_t now = loop_now_us(turns->loop);
 
@@ -40,17 +39,18 @@ static bool has_others(struct turns *turns)
 static bool has_room(struct turns *turns, size_t bytes)
 {
 	return turns->bytes == 0 ||
-	       turns->bytes + bytes <= (has_others(turns) ? BESIDE_MOST : ALL_MOST);
+	       turns->bytes + bytes <= (turns_has_others(turns) ? BESIDE_MOST : ALL_MOST);
 }
 
 static bool lane_has_room(struct turns *turns, const struct lane *lane, size_t bytes)
 {
-	return lane->bytes == 0 || !has_others(turns) || lane->bytes + bytes <= LANE_MOST;
+	return lane->bytes == 0 || !turns_has_others(turns) || lane->bytes + bytes <= LANE_MOST;
 }
 
 static bool has_to_rest(struct turns *turns, size_t bytes)
 {
-	return bytes > HUGE && has_others(turns) && loop_now_us(turns->loop) < turns->rest_until_us;
+	return bytes > HUGE && turns_has_others(turns) &&
+	       loop_now_us(turns->loop) < turns->rest_until_us;
 }
 
 static void have(struct turns *turns, struct turn *t)

@@ -65,6 +65,9 @@ void turn_init(struct turn *t, void (*come)(struct turn *t, bool granted));
  * will come. */
 bool turn_take(struct turns *turns, struct turn *t, struct lane *lane, size_t bytes);
 
+/* True where there are others than those who have turns, and ask for little. */
+bool turns_has_others(struct turns *turns);
+
 static inline bool turn_waits(const struct turn *t)
 {
 	return t->lane != NULL && !t->had;

@@ -112,6 +112,30 @@ def _():
         equal(world.status()["requests"], 40, "requests in flight")
 
 
+@test("a subscription reads by less at a time while others ask for little, who would wait behind it")
+def _():
+    def asked(client, peer):
+        client.send({"op": "subscribe", "id": "s", "stream": world.stream(), "from": "start"})
+        got = peer.read(wire.READ_FORWARD)
+        peer.send(wire.READ_FORWARD_COMPLETED, got.correlation, wire.message((2, 1), (3, 0), (4, -1), (5, 1), (6, 100)))
+        true("ok" in client.reply("s"), "subscribed")
+        peer.read(wire.SUBSCRIBE)
+        return wire.one(got.fields(), 3)
+
+    with wire.FakeStore() as fake, World(ADMIN, port=fake.port) as world:
+        peer = fake.welcome()
+        alone = asked(world.client(), peer)
+        light = world.client()
+
+        def beside():
+            light.send({"op": "ping", "id": "p"})
+            peer.send(wire.PONG, peer.read(wire.PING).correlation)
+            light.reply("p")
+            return asked(world.client(), peer)
+
+        until(lambda: beside() < alone, "less is asked for than %d events" % alone)
+
+
 @test("long lines beside clients with requests in flight: each is read on in its turn, whole and to its end, and the others are answered")
 def _():
     with controlled(ADMIN) as (world, control):
