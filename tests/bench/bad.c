@@ -23,7 +23,9 @@ enum {
 	SUBSCRIPTIONS = 64,
 	PAGES = 8, /* asked for one behind the other, */
 	PAGE = 4096,
-	CHUNK = 256 * 1024, /* bytes sent or read at one time, where that is much */
+	CHUNK = 256 * 1024, /* bytes sent or read each time, where that is much */
+	PIECE = 16 * 1024,  /* of these in one call: some kernels let nobody else have the processor
+			       while they copy */
 };
 
 struct bad;
@@ -50,22 +52,39 @@ struct bad {
 
 static struct run *the_run;
 
-/* Sends up to MOST of LEN bytes, as far as they are taken. Returns how many were. */
-static size_t push(struct bad *b, const void *bytes, size_t len, size_t most)
+static size_t least(size_t a, size_t b)
 {
-	ssize_t n = send(b->peer.fd, bytes, len < most ? len : most, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return a < b ? a : b;
+}
 
+/* Sends up to MOST of LEN bytes, as far as they are taken. Returns how many were. */
+static size_t push(struct bad *b, const char *bytes, size_t len, size_t most)
+{
+	size_t sent = 0;
+	ssize_t n;
+
+	most = least(len, most);
+	do {
+		n = send(b->peer.fd, bytes + sent, least(most - sent, PIECE),
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && sent < most);
 	if (n < 0 && errno != EAGAIN)
 		b->ended = true;
-	return n < 0 ? 0 : (size_t)n;
+	return sent;
 }
 
 /* Reads up to MOST bytes, and forgets them. */
 static void drain(struct bad *b, size_t most)
 {
-	static char bytes[CHUNK];
-	ssize_t n = recv(b->peer.fd, bytes, most, MSG_DONTWAIT);
+	static char bytes[PIECE];
+	size_t got = 0;
+	ssize_t n;
 
+	do {
+		n = recv(b->peer.fd, bytes, least(most - got, PIECE), MSG_DONTWAIT);
+		got += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && got < most);
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 		b->ended = true;
 }
@@ -75,7 +94,7 @@ static void push_out(struct bad *b)
 {
 	struct buffer *out = &b->peer.out;
 
-	push(b, buffer_at(out), buffer_len(out), SIZE_MAX);
+	push(b, (const char *)buffer_at(out), buffer_len(out), SIZE_MAX);
 	buffer_consume(out, buffer_len(out));
 }
 
@@ -196,7 +215,7 @@ static void send_line(struct bad *b)
 {
 	size_t len = buffer_len(b->line);
 
-	b->sent += push(b, buffer_at(b->line) + b->sent, len - b->sent, CHUNK);
+	b->sent += push(b, (const char *)buffer_at(b->line) + b->sent, len - b->sent, CHUNK);
 	drain(b, CHUNK);
 	if (b->sent == len && buffer_at(b->line)[len - 1] == '\n')
 		begin_line(b);
