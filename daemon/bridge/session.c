@@ -166,10 +166,13 @@ uint32_t session_share(const struct session *s, uint64_t now)
 void bridge_answered(struct bridge *bridge, enum message_kind kind, size_t bytes, uint64_t took,
 		     uint64_t now)
 {
-	uint64_t *quickest = &bridge->quickest[kind].now_us;
+	uint64_t *quickest;
 
 	bridge->answered_us = now;
-	if (kind < MESSAGE_MANAGE && bytes <= TURN_FREE && (took < *quickest || *quickest == 0))
+	if (kind >= MESSAGE_MANAGE || bytes > TURN_FREE)
+		return;
+	quickest = &bridge->quickest[kind].now_us;
+	if (took < *quickest || *quickest == 0)
 		*quickest = took;
 }
 
