@@ -318,6 +318,9 @@ class Persistent(Subscription):
         self.sweeps = {}
         self.swept = set()      # numbers that one of them may have taken
         self.given = {}         # number: when it was delivered last
+        # An ack or nack that was answered has taken what it names, whatever is said of a later one that is on its way; until
+        # that is delivered again.
+        self.taken = set()
 
     def on_interrupted(self, line):
         if line["reason"] == "group_changed" and not self.owner.may_have_changed(self):
@@ -356,6 +359,7 @@ class Persistent(Subscription):
         self.held.pop(entry.id, None)
         self.held[entry.id] = entry.number
         self.given[entry.number] = self.c.time
+        self.taken.discard(entry.number)
         self.swept.discard(entry.number)
         if entry.id in self.sweeps:
             self.swept.update(self.held.values())
@@ -422,7 +426,8 @@ class Persistent(Subscription):
             self.group.events[number] = [status, self, self.c.time, before[3]]
 
     def ack_replied(self, r):
-        pass
+        if "events" in r.all and (r.all["op"] == "ack" or ACTIONS[r.all.get("action", "retry")] != "retry"):
+            self.taken.update(self.log.by_id[one][0].number for one in r.claimed)
 
     def answered(self, r):
         if r.time > self.interrupted_at:
@@ -439,7 +444,8 @@ class Persistent(Subscription):
                 if mine and mine[1] is self:
                     mine[0] = "returned"    # the earlier word on it may have been a nack
                 continue
-            self.group.done.discard((number, self))
+            if number not in self.taken:
+                self.group.done.discard((number, self))
             if mine and mine[1] is self and mine[0] in DONE + ("retry",):
                 if not (self.interrupted_at >= mine[2] or self.owner.may_have_changed(self)):
                     self.wrong("does not know the event %s, which was outstanding", one)

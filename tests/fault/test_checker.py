@@ -262,6 +262,25 @@ def _():
         equal(any(text in one for one in found), wrong, "a refusal is found wrong, in %r" % found)
 
 
+@test("groups: what an ack has taken that was answered stays dealt with, though a later one of it is refused; one that was refused alone has not")
+def _():
+    lost = [["fault", "close all"], ["lost"], push(1, "g", "interrupted", reason="connection_lost"),
+            push(2, "c", "interrupted", reason="connection_lost"), ["connected"], push(1, "g", "resumed"), push(2, "c", "resumed"), ["calm"]]
+    # The nack is on its way while the connection is lost, and is taken for the next delivery; the first ack for the one after it.
+    begin = [event(1, "g", "c", 2, retry_count=0), ack(1, 30, "g", "c", op="nack", action="retry"), *lost,
+             event(1, "g", "c", 2, retry_count=1), ack(1, 31, "g", "c"), event(1, "g", "c", 2, retry_count=2), ack(1, 32, "g", "c")]
+    nacked = ok(1, 30, nacked=1)
+    refused = failed(1, 32, "unknown_event", body={"events": [IDS["c"]]})
+    last, done = event(1, "g", "c", 2, retry_count=0), [ack(1, 12, "g", "c"), ok(1, 12, acked=1)]
+    for then, wrong in (([nacked, ok(1, 31, acked=1), *lost, refused], False),
+                        ([nacked, failed(1, 31, "unknown_event", body={"events": [IDS["c"]]}), *lost, refused], True)):
+        at = GOOD.index(last)
+        history = GOOD[:at] + begin + then + [one for one in GOOD[at + 1:] if one not in done]
+        found = judge(copy.deepcopy(history))
+        equal(any("was not dealt with" in one for one in found), wrong, "it is found not to be dealt with, in %r" % found)
+        true(wrong or not found, "found %r" % found)
+
+
 @test("groups: who has asked for its end may read what was on its way to it later than another the next delivery, and nobody else may")
 def _():
     other = [ask(2, 20, "subscribe", sub="h", stream="s", group="g", in_flight=5),
