@@ -559,6 +559,9 @@ class Driver:
         self.came_down()
 
     def do_term(self):
+        for peer in filter(None, self.slots + self.old):
+            if peer.deaf:
+                self.record("deaf", peer.number)
         self.record("bridge", "term")
         self.down = True
         self.bridge.process.terminate()

@@ -252,7 +252,7 @@ class Follow(Subscription):
                 if pair[1] in self.must_come:
                     self.must_come.remove(pair[1])
 
-    def ack_replied(self, r):
+    def ack_replied(self, r, _count):
         self.must_come += [place for place in self.acks.pop(r.all.get("id"), ()) if place in self.again]
 
     def refused(self, ids):
@@ -425,9 +425,13 @@ class Persistent(Subscription):
         if before[1] is self and before[0] == "out":
             self.group.events[number] = [status, self, self.c.time, before[3]]
 
-    def ack_replied(self, r):
-        if "events" in r.all and (r.all["op"] == "ack" or ACTIONS[r.all.get("action", "retry")] != "retry"):
+    def ack_replied(self, r, count):
+        if r.all["op"] == "nack" and ACTIONS[r.all.get("action", "retry")] == "retry":
+            return
+        if "events" in r.all:
             self.taken.update(self.log.by_id[one][0].number for one in r.claimed)
+        elif count >= len(self.swept):      # it has taken all that it may have
+            self.group.done.update((number, self) for number in self.swept)
 
     def answered(self, r):
         if r.time > self.interrupted_at:
@@ -513,7 +517,7 @@ class Subscriptions:
         elif op == "unsubscribe" and r.all["sub"] in c.subs:
             c.subs[r.all["sub"]].end("unsubscribed")
         elif op in ("ack", "nack") and r.all["sub"] in c.subs:
-            c.subs[r.all["sub"]].ack_replied(r)
+            c.subs[r.all["sub"]].ack_replied(r, ok.get("acked", ok.get("nacked")))
 
     def failed(self, c, r):
         if r.all["op"] == "subscribe":

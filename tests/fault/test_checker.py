@@ -281,6 +281,31 @@ def _():
         true(wrong or not found, "found %r" % found)
 
 
+@test("groups: an up_to on its way that has taken as many as it may has dealt with them; one that has taken fewer has not")
+def _():
+    lost = [["fault", "close all"], ["lost"], push(1, "g", "interrupted", reason="connection_lost"),
+            push(2, "c", "interrupted", reason="connection_lost"), ["connected"], push(1, "g", "resumed"), push(2, "c", "resumed"), ["calm"]]
+    up_to = ask(1, 30, "ack", sub="g", up_to=IDS["b"])
+    twice = [event(1, "g", "b", 1, retry_count=1), up_to, event(1, "g", "c", 2, retry_count=0), *lost,
+             event(1, "g", "c", 2, retry_count=1), event(1, "g", "b", 1, retry_count=2)]
+    first, last = event(1, "g", "b", 1, retry_count=1), ok(1, 12, acked=1)
+    for count, wrong in ((2, False), (1, True)):
+        history = GOOD[:GOOD.index(first)] + twice + [ok(1, 30, acked=count)] + GOOD[GOOD.index(last) + 1:]
+        found = [one for one in judge(copy.deepcopy(history)) if "in flight" not in one]
+        equal(["2 was not dealt with" in one for one in found], [True] * wrong, "what is not dealt with, in %r" % found)
+
+
+@test("every request is answered before the daemon closes, but to a client that does not read while it ends")
+def _():
+    asked = ask(2, 40, "ping", timeout_ms=5000)
+    later = [ask(2, 41, "ping", timeout_ms=5000), ok(2, 41, pong=True, rtt_us=5)]
+    down = [["bridge", "term"], ["end", 1], ["end", 2], ["bridge", "exit 0"]]
+    until = GOOD[:GOOD.index(["drained", [["s", "g"]]])]
+    for deaf, wrong in (([], True), ([["deaf", 1]], True), ([["deaf", 2]], False)):
+        found = judge(copy.deepcopy(until + [asked] + later + deaf + down))
+        equal(any("closed without an answer" in one for one in found), wrong, "it is found wrong, in %r" % found)
+
+
 @test("groups: who has asked for its end may read what was on its way to it later than another the next delivery, and nobody else may")
 def _():
     other = [ask(2, 20, "subscribe", sub="h", stream="s", group="g", in_flight=5),
