@@ -372,6 +372,7 @@ static const char *answer_message(struct execute *e, const struct package *packa
 	if (out->failed)
 		return "client_gone"; /* it is about to be closed */
 	e->render.screen = e->request.session->screen;
+	buffer_reserve(out, answer.len); /* it does not become shorter by being JSON */
 	answer_ok(out, &e->request.id);
 	json_key(out, "message");
 	json_text(out, response->short_name);
