@@ -18,11 +18,12 @@
 enum {
 	READ_LEAST = 64 * 1024, /* bytes taken per wakeup; more where a long line is under way */
 	READ_MOST = 1024 * 1024,
-	READ_PIECE = 16 * 1024, /* of a long line, while others have requests in flight */
+	LONG = 16 * 1024,      /* of a line: from here on it is read in turn with others */
+	READ_PIECE = 4 * 1024, /* of it each time: a page, which may have to be had first */
 	LINES_PER_TURN = 64,
 	TURN_US = 1000,
 	PART = 6,     /* requests of one turn where others are let go ahead, */
-	PART_US = 10, /* and time */
+	PART_US = 10, /* and time; for pieces of a long line as well */
 	SHARE = 8,    /* the part of all memory that one client's requests in flight may take */
 	WRITE_EARLY = 32 * 1024, /* bytes of output that do not wait for the end of the turn */
 	GRACE_US = 1000000,      /* for a client that holds much while memory is short, */
@@ -378,10 +379,25 @@ static void finish(struct client *c)
 		client_close(c, c->gone ? CLIENT_GONE : CLIENT_DONE);
 }
 
-/* Nothing is read while what has come is not taken up. */
+/* True where C is in the middle of a line, and others are busy: it is read in pieces, and in turn
+ * with other long ones, so that those do not wait for it. */
+static bool reads_in_turn(const struct client *c)
+{
+	return (c->skipping || buffer_len(&c->in) >= LONG) &&
+	       bridge_is_shared(c->local->bridge, loop_now_us(c->local->loop));
+}
+
+/* Nothing is read while what has come is not taken up. Where a whole piece has come the next one is
+ * likely to be there. */
 static void listen_if_wanted(struct client *c)
 {
-	if (may_take(c) && !link_used(&c->read_on.link) && !c->queued)
+	bool wanted = may_take(c) && !link_used(&c->read_on.link) && !c->queued;
+
+	if (wanted && c->had_piece && reads_in_turn(c)) {
+		queue_up(&c->local->pieces, &c->read_on);
+		wanted = false;
+	}
+	if (wanted)
 		event_add(c->readable, NULL);
 	else
 		event_del(c->readable);
@@ -495,14 +511,6 @@ static void shed_line(struct client *c)
 	work_later(c);
 }
 
-/* True where C is in the middle of a line, and others are busy: it is read in pieces, and in turn
- * with other long ones, so that those do not wait for it. */
-static bool reads_in_turn(const struct client *c)
-{
-	return (c->skipping || buffer_len(&c->in) >= READ_PIECE) &&
-	       bridge_is_shared(c->local->bridge, loop_now_us(c->local->loop));
-}
-
 static size_t read_size(const struct client *c, bool in_turn)
 {
 	size_t has = buffer_len(&c->in);
@@ -527,6 +535,7 @@ static bool read_some(struct client *c)
 		event_del(c->readable);
 		return false;
 	}
+	c->had_piece = false;
 	c->in.swift = reads_in_turn(c);
 	n = buffer_read_fd(&c->in, c->fd, read_size(c, c->in.swift));
 	if (n < 0 && errno == EAGAIN)
@@ -546,6 +555,7 @@ static bool read_some(struct client *c)
 		end_of_input(c);
 		return false;
 	}
+	c->had_piece = c->in.swift && n == READ_PIECE;
 	c->local->counters.bytes_in += (uint64_t)n;
 	c->in.secret = true; /* until it is known what they are */
 	if ((has < ACCOUNT_LARGE && buffer_len(&c->in) >= ACCOUNT_LARGE) ||
@@ -554,13 +564,17 @@ static bool read_some(struct client *c)
 	return true;
 }
 
-/* A piece of a long line may be read: it is this one's turn. */
+/* Pieces of a long line may be read: it is this one's turn. */
 static void on_read_on(void *arg)
 {
 	struct client *c = arg;
+	uint64_t end = loop_clock_us() + PART_US;
 
-	if (read_some(c))
-		on_work(c);
+	do {
+		if (!read_some(c))
+			return;
+	} while (c->had_piece && loop_clock_us() < end);
+	on_work(c);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)

@@ -99,6 +99,7 @@ struct client {
 	bool closed;     /* about to be freed */
 	bool waits;      /* memory is short: its long line is not read on */
 	struct job work; /* lines that wait for the next turn, or the end */
+	bool had_piece;  /* of a long line, as much as is read at one time */
 	struct job read_on; /* a long line, in turn: `readable` does not wait meanwhile */
 	struct job flush;
 	struct deadline stall;
