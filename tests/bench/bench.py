@@ -8,9 +8,10 @@ The table shows medians, and the quartiles of what goes through the daemon. Proc
 microseconds: of the daemon, of the store where it is ours, of the program that uses them. Nothing here fails for being
 slow: the measures that are to be reached are told at the end.
 
-What bad clients do to a good one is told as the latency that it has alone and beside them, in turn in each round. They
-are rated, and run at the lowest priority: the processors are for the daemon and the store. The usual ones are a mix of
-all kinds; BENCH_ONLY=bad has each kind alone too (tests/bench/bad.c says what they do). Where others use the machine,
+What bad clients do to a good one is told as the latency that it has alone, while they trouble another daemon, with a store
+of its own, and beside them, in turn in each round: the second tells what it costs that they share the processors. They are
+rated, and run at the lowest priority: the processors are for the daemon and the store. The usual ones are a mix of all
+kinds; BENCH_ONLY=bad has each kind alone too (tests/bench/bad.c says what they do). Where others use the machine,
 `chrt -r 5 make bench` keeps them out of it; the bad clients do not take part in that.
 
 Environment: BENCH_ROUNDS (5), BENCH_ONLY (letters or names of rows, as "a,live-1"; growth, idle, start, bad, bad-mix,
@@ -210,9 +211,9 @@ def measure_idle():
                                 "each_kib": (resident - before) * 1024 / IDLE_CLIENTS}])}
 
 
-def run_beside(place, kind):
-    """The good client beside the bad ones, and the part of a processor that these take themselves."""
-    with subprocess.Popen(place.command("bridge", "bad", {"kind": kind, "connections": BAD_CLIENTS}), stdin=subprocess.PIPE,
+def run_beside(place, kind, theirs):
+    """The good client of PLACE beside the bad ones of THEIRS, and the part of a processor that these take themselves."""
+    with subprocess.Popen(theirs.command("bridge", "bad", {"kind": kind, "connections": BAD_CLIENTS}), stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as bad:
         if bad.stdout.readline() != "ready\n":
             sys.exit("bench: the bad clients did not come")
@@ -226,11 +227,12 @@ def run_beside(place, kind):
 
 
 def measure_bad(kind):
-    samples = {"alone": [], "beside": []}
-    with Place([BAD_FILL], limits={}) as place:
+    samples = {"alone": [], "apart": [], "beside": []}
+    with Place([BAD_FILL], limits={}) as place, Place([BAD_FILL], limits={}) as other:
         for _ in range(ROUNDS):
             samples["alone"].append(place.run("bridge", "good", scaled(GOOD, PART)))
-            samples["beside"].append(run_beside(place, kind))
+            samples["apart"].append(run_beside(place, kind, other))
+            samples["beside"].append(run_beside(place, kind, place))
     return {side: summary(list_of) for side, list_of in samples.items()}
 
 
@@ -320,10 +322,10 @@ def show(text, found):
 
 
 def show_bad(kind, found):
-    def pair(name):
-        return "%7s to %7s" % tuple(number(found, side, name, "%.0f") for side in ("alone", "beside"))
+    def three(name):
+        return " %6s %6s %7s" % tuple(number(found, side, name, "%.0f") for side in ("alone", "apart", "beside"))
     print("%-38s p50 %s us   p99 %s us   most %s us   %% of a processor: daemon %s, store %s, they %s" % (
-        "1 good client beside %d bad: %s" % (BAD_CLIENTS, kind), pair("p50"), pair("p99"), pair("max"),
+        "1 good client beside %d bad: %s" % (BAD_CLIENTS, kind), three("p50"), three("p99"), three("max"),
         *(number(found, "beside", name) for name in ("bridge_load", "store_load", "bad_load"))), flush=True)
 
 

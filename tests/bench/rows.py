@@ -74,8 +74,8 @@ FLAT = 10  # percent from the middle
 
 IDLE_CLIENTS = 10000
 
-# A good client, with one request in flight, alone and beside bad ones of each kind; "mix" is some of each. FILL: what the
-# bad ones read, which is as much as one package of the store may have.
+# A good client, with one request in flight, alone, apart from bad ones of each kind (they have a daemon of their own), and
+# beside them; "mix" is some of each. FILL: what the bad ones read, which is as much as one package of the store may have.
 BAD_KINDS = ("mix", "trickle", "flood", "sip", "churn", "long", "subscribe", "pages")
 BAD_CLIENTS = 50
 BAD_FILL = {"stream": "large", "count": 4000, "size": 12 * 1024, "ahead": 4000}
