@@ -268,15 +268,6 @@ bool buffer_grow(struct buffer *b, size_t n)
 	return true;
 }
 
-void buffer_reserve(struct buffer *b, size_t n)
-{
-	bool failed = b->failed;
-
-	if (b->size - b->end < n)
-		buffer_grow(b, n);
-	b->failed = failed;
-}
-
 void buffer_pass(struct buffer *b, size_t n)
 {
 	b->start += n;

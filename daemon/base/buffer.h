@@ -58,10 +58,6 @@ static inline uint8_t *buffer_at(const struct buffer *b)
 /* Makes room for N more bytes at the end. Returns false, with `failed` set, where it cannot. */
 bool buffer_grow(struct buffer *b, size_t n);
 
-/* Makes room for N more bytes, which are likely to come, where there is memory for them. It does
- * not fail. */
-void buffer_reserve(struct buffer *b, size_t n);
-
 /*
  * Returns a place for N bytes at the end, to be filled and then counted with buffer_added(), or
  * NULL with `failed` set.

@@ -372,7 +372,8 @@ static const char *answer_message(struct execute *e, const struct package *packa
 	if (out->failed)
 		return "client_gone"; /* it is about to be closed */
 	e->render.screen = e->request.session->screen;
-	buffer_reserve(out, answer.len); /* it does not become shorter by being JSON */
+	/* It does not become shorter by being JSON: room for all of it, not by doubling. */
+	(void)buffer_room(out, answer.len);
 	answer_ok(out, &e->request.id);
 	json_key(out, "message");
 	json_text(out, response->short_name);

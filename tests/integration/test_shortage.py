@@ -64,20 +64,20 @@ def big_event(direct, size):
 READ = {"op": "execute", "id": 1, "message": "ReadStreamEvents", "body": {"event_stream_id": "s"}}
 
 
-def fill(world):
+def fill(world, size=100 * KIB):
     """Large events, written without a word of the daemon's that would leave it memory to use again."""
     with world.bridge.client() as client:
         for _ in range(6):
-            client.write("s", event(100 * KIB))
+            client.write("s", {"event_type": "t", "data": "x" * size})
 
 
-def each_allocation(request, check, most=30):
+def each_allocation(request, check, most=30, **filled):
     """REQUEST with the first large allocation that it takes failing alone, then with the second, and so on, until it takes
     no more of them and is answered well. CHECK looks at the error of each other. Each time with a new daemon: what one
-    has allocated it uses again."""
+    has allocated it uses again. Returns how many it takes."""
     for passes in range(most):
         with Short(SETTINGS) as world:
-            fill(world)
+            fill(world, **filled)
             good, client = world.client(), world.client()
             world.short(passes, 1)
             client.send(request)
@@ -88,7 +88,7 @@ def each_allocation(request, check, most=30):
             has(world.status()["store"], connects=1)
             if not failed:
                 true(passes > 1, "it takes %d large allocations" % passes)
-                return
+                return passes
             check(line)
             has(line["error"], code="overloaded", retry=True)
             client.send(request)
@@ -113,7 +113,8 @@ def _():
 
 @test("each large allocation for a page of the store fails, its package and its lines: overloaded, the connection stays")
 def _():
-    each_allocation(READ, lambda line: equal(line["id"], 1, "id"))
+    takes = each_allocation(READ, lambda line: equal(line["id"], 1, "id"), size=500 * KIB)
+    equal(takes, 2, "large allocations: one for the package, one for the answer")
 
 
 @test("there is no memory for anything large: all is told so, small things go on, settings are read again; then all is well")

@@ -127,30 +127,6 @@ START_TEST(stops_at_its_limit)
 }
 END_TEST
 
-START_TEST(reserves_where_it_can)
-{
-	struct buffer b = { .limit = 5000 };
-	const uint8_t *at;
-
-	buffer_add_text(&b, "x");
-	buffer_reserve(&b, 4000);
-	at = b.data;
-	for (int i = 0; i < 4000; i++)
-		buffer_add_byte(&b, 'y');
-	ck_assert_ptr_eq(b.data, at); /* all had its room */
-	buffer_reserve(&b, 4000);     /* beyond the limit */
-	buffer_reserve(&b, SIZE_MAX);
-	ck_assert(!b.failed);
-	ck_assert_uint_eq(buffer_len(&b), 4001);
-	buffer_add_text(&b, "z");
-	ck_assert_uint_eq(buffer_len(&b), 4002);
-	b.failed = true;
-	buffer_reserve(&b, 1);
-	ck_assert(b.failed);
-	buffer_free(&b);
-}
-END_TEST
-
 START_TEST(refuses_absurd_sizes)
 {
 	struct buffer b = { 0 };
@@ -455,7 +431,6 @@ Suite *buffer_suite(void)
 	tcase_add_test(tc, keeps_all_bytes_in_order);
 	tcase_add_test(tc, grows_swiftly);
 	tcase_add_test(tc, stops_at_its_limit);
-	tcase_add_test(tc, reserves_where_it_can);
 	tcase_add_test(tc, refuses_absurd_sizes);
 	tcase_add_test(tc, shrinks_when_empty);
 	tcase_add_test(tc, reads_and_writes_descriptors);
