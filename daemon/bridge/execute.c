@@ -351,7 +351,9 @@ static const char *refuse_answer(struct execute *e, size_t before, size_t len)
 	buffer_cut(out, buffer_len(out) - before);
 	out->failed = false;
 	answer_error(out, &e->request.id, ERROR_OVERLOADED, outcome_of(e, true),
-		     "esbridge has no memory for an answer of %zu bytes now", len);
+		     "esbridge has no memory now for the line of this answer, %zu bytes as it "
+		     "came from the store",
+		     len);
 	answer_end(out);
 	return error_name(ERROR_OVERLOADED);
 }
