@@ -26,7 +26,7 @@ NEARLY_NONE = 0.01  # allocations for each operation: what a table that grows ma
 TURNS = 100
 # A busy machine tears turns in two, and each has its price: what costs more than is kept is counted again, and the lowest
 # count holds. What has become dearer is so each time.
-TRIES = 3
+TRIES = 8
 TURN_SLACK = 1.25   # a turn may be torn in two where the machine is busy
 
 COSTS = {}

@@ -100,7 +100,7 @@ class Checker:
 
     def quiet_since(self, time, disturbed=False):
         """No fault and no loss from TIME up to now; DISTURBED is what was the case then."""
-        return not (disturbed or self.storm is not None or self.lost_at >= time or not self.connected)
+        return not (disturbed or self.storm is not None or max(self.calm_at, self.lost_at) >= time or not self.connected)
 
     def disturbed(self):
         return self.storm is not None or not self.connected

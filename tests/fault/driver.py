@@ -160,6 +160,7 @@ class Driver:
         self.done = collections.defaultdict(set)    # by stream and group: (id, reader) where it was dealt with
         self.transactions = []
         self.connected = False
+        self.storm = False          # faults may happen
         self.down = False           # the daemon reads nothing more
         self.control = None
 
@@ -191,7 +192,7 @@ class Driver:
         self.descriptors = self.bridge.descriptors()
         self.record("calm")
         for stream, name, members in script.GROUPS:
-            self.group("CreatePersistentSubscription", stream, name, members, 20000)
+            self.group("CreatePersistentSubscription", stream, name, members, script.PATIENT_MS)
             self.until(self.all_answered, "the group is made")
 
     def launch(self):
@@ -438,8 +439,8 @@ class Driver:
         self.part(transaction, "TransactionStart", {"event_stream_id": stream, "expected_version": "any"})
 
     def part(self, transaction, message, body):
-        self.send(transaction.peer, {"op": "execute", "id": True, "message": message, "body": body,
-                                     "timeout_ms": transaction.timeout})
+        timeout = transaction.timeout if self.storm else script.PATIENT_MS   # it may have begun in a storm
+        self.send(transaction.peer, {"op": "execute", "id": True, "message": message, "body": body, "timeout_ms": timeout})
         transaction.awaited = self.request_id
 
     def go_on(self, transaction, line):
@@ -498,6 +499,7 @@ class Driver:
     # Steps: faults
 
     def do_fault(self, command):
+        self.storm = True
         self.record("fault", command)
         self.control.ask(command)
 
@@ -506,10 +508,11 @@ class Driver:
         self.control.ask("resume")
         self.until(lambda: self.connected, "connected again")
         peer = self.room(0)
-        self.send(peer, {"op": "ping", "id": True, "timeout_ms": 20000})    # waits while the store has said NotReady
+        self.send(peer, {"op": "ping", "id": True, "timeout_ms": script.PATIENT_MS})    # waits while the store has said NotReady
         ping = self.request_id
         self.hear(peer)
         self.until(lambda: ping not in peer.pending, "the store answers again")
+        self.storm = False
         self.record("calm")
 
     def do_wait(self, storm):
@@ -589,10 +592,10 @@ class Driver:
             self.hear(peer)
         self.until(lambda: self.all_answered() and not self.transactions, "all is answered at the end")
         for stream in script.STREAMS:   # an end that every reader can see
-            self.do_execute(0, "WriteEvents", {"event_stream_id": stream, "events": self.script.links(1) if stream == script.LINKS else self.script.events(1)}, {"timeout_ms": 20000})
+            self.do_execute(0, "WriteEvents", {"event_stream_id": stream, "events": self.script.links(1) if stream == script.LINKS else self.script.events(1)}, {"timeout_ms": script.PATIENT_MS})
         for number, (stream, name, _) in enumerate(script.GROUPS):
             self.subscribe(0, {"op": "subscribe", "sub": "last%d" % number, "stream": stream, "group": name,
-                                  "in_flight": 50, "timeout_ms": 20000}, 1)
+                                  "in_flight": 50, "timeout_ms": script.PATIENT_MS}, 1)
         for peer in filter(None, self.slots):
             for reader in peer.readers.values():
                 reader.eager = True
@@ -622,7 +625,7 @@ class Driver:
         for peer in filter(None, self.slots):
             for reader in list(peer.readers.values()):
                 reader.held.clear()
-                self.leave(peer, reader, 20000)
+                self.leave(peer, reader, script.PATIENT_MS)
         self.until(self.all_answered, "all subscriptions are ended")
         for peer in self.slots + self.old:
             if peer:

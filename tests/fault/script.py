@@ -8,6 +8,7 @@ import random
 import uuid
 
 SLOTS = 4                   # clients at a time
+PATIENT_MS = 20000          # what a request may take that must not be late, however busy the machine
 STREAMS = ["plain", "limited", "deleted", "mortal1", "mortal2", "mortal3", "links"]
 PLAIN, LIMITED, DELETED, LINKS = "plain", "limited", "deleted", "links"
 MORTAL = ["mortal1", "mortal2", "mortal3"]      # these may be deleted for good
@@ -45,7 +46,7 @@ class Script:
         return self.chance.randrange(SLOTS)
 
     def timeout(self):
-        return self.chance.choice([150, 600, 5000]) if self.storm else 20000
+        return self.chance.choice([150, 600, 5000]) if self.storm else PATIENT_MS
 
     def event_id(self):
         return str(uuid.UUID(int=self.chance.getrandbits(128), version=4))

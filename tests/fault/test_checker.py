@@ -155,6 +155,14 @@ def _():
     finds(instead(stored(2, 0, 1), failed(1, 2, "shutting_down", outcome="none")), "nobody told it to end")
 
 
+@test("requests: an answer may be read in a calm after the faults that delayed it, and not before")
+def _():
+    asked, late = ask(1, 40, "ping"), failed(1, 40, "timeout")
+    finds(with_(stored(9, 2, 2), asked, late), "nothing was the matter")
+    between = judge(copy.deepcopy(with_(stored(9, 2, 2), asked, ["fault", "delay 200 on Ping#1"], ["calm"], late)))
+    equal(between, [], "found")
+
+
 @test("reads: what was not there yet, what was known and is missing, wrong numbers")
 def _():
     def page(numbers, last, end):
