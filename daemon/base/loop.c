@@ -364,6 +364,9 @@ void loop_run(struct loop *loop)
 		run_queues(loop);
 		free_parked(loop);
 	}
+	/* A look-up that has been cancelled is freed by libevent in the turn after that. */
+	event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	free_parked(loop);
 }
 
 void loop_stop(struct loop *loop)

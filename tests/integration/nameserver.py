@@ -25,8 +25,9 @@ class NameServer:
             query, who = self.sock.recvfrom(1500)
             if not query:
                 return
+            answer = self.answer(query)
             if not self.mute:
-                self.sock.sendto(self.answer(query), who)
+                self.sock.sendto(answer, who)
 
     def answer(self, query):
         labels, at = [], 12

@@ -407,6 +407,14 @@ def _():
             world.at(1, "leader")
 
 
+@test("a stop while a name is looked up ends well, and leaves nothing behind")
+def _():
+    with named("nodes.test", "127.0.0.1", server="nodes.test:1", connect_timeout="20s") as (world, server):
+        server.mute = True
+        world.bridge.start()
+        until(lambda: len(server.asked) == 2, "both kinds of addresses are asked for: %r" % server.asked)
+
+
 @test("the host of a single node has several addresses: the next is tried where one refuses; a name that there is not is told")
 def _():
     with named("node.test", *REFUSING, "127.0.0.1", server="node.test:1") as (world, server):
