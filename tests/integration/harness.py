@@ -7,6 +7,7 @@ daemon must be as it was before.
 
 import collections
 import contextlib
+import fcntl
 import glob
 import itertools
 import json
@@ -16,9 +17,11 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import traceback
@@ -159,6 +162,10 @@ class Client:
 
     def send_bytes(self, data):
         self.sock.sendall(data)
+
+    def is_read(self):
+        """Whether the daemon has read all that was sent."""
+        return struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, bytes(4))) == (0,)
 
     def finish(self):
         """Shuts the sending side down."""

@@ -4,12 +4,9 @@ in [limits], what it has for access rules, what `hello` tells, and the numbers a
 row here fails the last test."""
 
 import contextlib
-import fcntl
 import re
 import signal
-import struct
 import subprocess
-import termios
 import time
 
 import wire
@@ -367,9 +364,6 @@ def _():
         def look():
             text = other.ok("metrics")["text"]
             return [int(re.search(r"^esbridge_memory_%s (\d+)$" % what, text, re.MULTILINE)[1]) for what in ("bytes", "shortages_total")]
-        def is_read(sock):
-            unread = fcntl.ioctl(sock, termios.TIOCOUTQ, struct.pack("i", 0))
-            return struct.unpack("i", unread) == (0,)
         now, shortages = look()
         while not shortages:
             before = now
@@ -377,7 +371,7 @@ def _():
             client = world.client()
             client.send_bytes(b'{"x-":"' + b"x" * 100 * KIB)
             # What is not read because memory is short stays where it is.
-            until(lambda c=client: is_read(c.sock) or look()[1], "the line is there")
+            until(lambda c=client: c.is_read() or look()[1], "the line is there")
             now, shortages = look()
         true(before > 11 * MIB, "memory is short behind %d bytes" % before)
 

@@ -4,13 +4,11 @@
 The daemon's allocator is made to fail for large sizes alone, as shortage.c says.
 """
 
-import fcntl
 import json
 import mmap
 import os
 import signal
 import struct
-import termios
 import uuid
 
 import wire
@@ -49,11 +47,6 @@ class Short(World):
         return failed
 
 
-def unread(sock):
-    """How many bytes sent by SOCK wait to be read."""
-    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
-
-
 def event(size):
     return {"event_type": "t", "data_text": "x" * size}
 
@@ -83,7 +76,7 @@ def send_in_two(client, request):
     """Sends REQUEST and, when the daemon has read all of that, its end. How much room a long line is given depends on how
     much of it was there when more came."""
     client.send_bytes(json.dumps(request, separators=(",", ":")).encode())
-    until(lambda: unread(client.sock) == 0, "all but its end is read")
+    until(client.is_read, "all but its end is read")
     client.send_bytes(b"\n")
 
 
